@@ -1,0 +1,1 @@
+"""Bytes in: the landing zone, and what has arrived in it."""

@@ -1,0 +1,1 @@
+"""Rules: constraints as column expressions, quarantine, and the report of quality."""

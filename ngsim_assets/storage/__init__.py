@@ -1,0 +1,1 @@
+"""Tables: what they are made of, how they are written, versioned and found again."""
