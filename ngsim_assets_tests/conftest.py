@@ -1,0 +1,18 @@
+"""Fixtures that every part of the suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real excerpts (`NGSIM_REAL_DATA`); tests that need it skip where it is absent."""
+    repository = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("NGSIM_REAL_DATA", repository.parent / "shared" / "data"))
+    if not (folder / "ngsim").is_dir():
+        pytest.skip(f"no real excerpts at {folder}: set NGSIM_REAL_DATA to run this test")
+    return folder
