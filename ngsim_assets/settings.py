@@ -1,0 +1,84 @@
+"""Every path, limit and switch, read from `NGSIM_*` environment variables and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ngsim_assets.errors import NgsimAssetsError
+
+
+class BadSetting(NgsimAssetsError):
+    """An `NGSIM_*` variable does not hold what it should."""
+
+    exit_code = 2
+
+    def __init__(self, variable: str, value: object, reason: str) -> None:
+        super().__init__(f"{variable}={value!r}: {reason}", f"correct or unset {variable}")
+
+
+class Settings(BaseSettings):
+    """Where things are and how much they may take.
+
+    `NGSIM_DATA` is the one most users set; everything else has a default that fits a laptop.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NGSIM_", extra="ignore", frozen=True)
+
+    data: Path = Field(
+        Path("data"), description="Folder of everything stored: landing, lake, reports."
+    )
+    compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
+        "zstd", description="Compression of the tables' Parquet files."
+    )
+    compression_level: int | None = Field(
+        None, description="Level of that compression, None for the codec's fast default."
+    )
+    row_group_rows: int = Field(
+        65_536, ge=1_024, description="Rows of a Parquet row group: the unit a reader can skip."
+    )
+    chunk_rows: int = Field(
+        250_000, ge=1_000, description="Rows worked on at once; memory grows with it."
+    )
+    workers: int = Field(2, ge=1, le=64, description="Chunks worked on at the same time.")
+    gap_limit: float = Field(
+        2.0, gt=0, description="Seconds without a vehicle's rows that cleaning still fills in."
+    )
+
+    @property
+    def landing(self) -> Path:
+        """What was delivered, as it came."""
+        return self.data / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """The tables."""
+        return self.data / "lake"
+
+    @property
+    def reports(self) -> Path:
+        """HTML and JSON reports, a folder per highway and recording."""
+        return self.data / "reports"
+
+    @property
+    def catalog(self) -> Path:
+        """DuckDB file with a view per table."""
+        return self.data / "catalog.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance where `DAGSTER_HOME` names no other."""
+        return self.data / "dagster"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, `overrides` first; BadSetting names a wrong variable."""
+    try:
+        return Settings(**overrides)  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "NGSIM_" + str(first["loc"][0]).upper()
+        raise BadSetting(name, first.get("input"), first["msg"]) from None
