@@ -1,0 +1,52 @@
+# Needs make and Python >= 3.11; everything else is installed into .venv from the lock file.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NGSIM_DATA ?= $(CURDIR)/data
+DAGSTER_HOME ?= $(NGSIM_DATA)/dagster
+export NGSIM_DATA DAGSTER_HOME
+
+.PHONY: demo test dev lint types check docs bench lock setup clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ngsim_assets needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## simulate a US-101 recording, run the whole graph on it, print where the report is
+	$(BIN)/ngsim demo
+
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+dev: setup ## Dagster's UI on http://127.0.0.1:3000
+	$(BIN)/ngsim status --quiet
+	$(BIN)/dagster dev -m ngsim_assets.definitions -h 127.0.0.1 -p 3000
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/pyright
+
+check: lint types test ## what CI runs
+
+docs: setup ## regenerate the tables of docs/ from the code
+	$(BIN)/python -m ngsim_assets.cli schemas --write docs
+
+bench: setup ## what it costs, against pandas and against the limit
+	$(BIN)/python -m benchmarks.end_to_end
+
+lock: ## resolve pyproject.toml anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --quiet --upgrade -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
