@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,71 @@ class DiskFull(StorageError):
             f"no space left on the disk while writing {path}; the table is as it was before",
             "free some space and run the same command again",
         )
+
+
+class SchemaMismatch(StorageError):
+    """Rows that do not fit their table; nothing was written."""
+
+    def __init__(self, table: str, faults: Sequence[str], fix: str = "") -> None:
+        self.table = table
+        self.faults = tuple(faults)
+        super().__init__(
+            f"rows do not fit table {table}: {'; '.join(self.faults)}",
+            fix or "give every column of the table's model, in its type, and no other",
+        )
+
+
+class InvalidPartition(StorageError):
+    """A partition that cannot name a folder, or does not say which partition it is."""
+
+    def __init__(self, table: str, partition: Mapping[str, str], problem: str) -> None:
+        self.table = table
+        self.partition = dict(partition)
+        super().__init__(
+            f"{_named(table, partition)}: {problem}",
+            "name every identity column of the table; values are made of letters, digits, . _ + -",
+        )
+
+
+class ConflictingWrite(StorageError):
+    """Another process replaced the same partition in between; its rows are live, ours are not."""
+
+    def __init__(self, table: str, partition: Mapping[str, str], version: int) -> None:
+        self.table = table
+        self.partition = dict(partition)
+        self.version = version
+        super().__init__(
+            f"{_named(table, partition)} was replaced by another process while it was being"
+            f" written (now version {version}); this write was given up, nothing is mixed",
+            "run it again if this run's rows should be the live ones",
+        )
+
+
+class DamagedFile(StorageError):
+    """A data file that the table names but that cannot be read."""
+
+    def __init__(self, table: str, path: Path, reason: str) -> None:
+        self.table = table
+        self.path = path
+        super().__init__(
+            f"table {table}: cannot read {path}: {reason}",
+            "`ngsim verify` lists every damaged file; materialize its partition again",
+        )
+
+
+class UnknownVersion(StorageError):
+    """A version the table never had, or that was vacuumed."""
+
+    def __init__(self, table: str, version: int) -> None:
+        self.table = table
+        self.version = version
+        super().__init__(
+            f"table {table} has no version {version}", "`ngsim versions` lists the versions"
+        )
+
+
+def _named(table: str, partition: Mapping[str, str]) -> str:
+    return f"table {table}, partition {'|'.join(partition.values()) or 'whole table'}"
 
 
 @contextmanager
