@@ -1,0 +1,1 @@
+"""What it costs, against peers and against the limit. Run by hand, never as timed tests."""
