@@ -16,6 +16,7 @@ class SourceError(NgsimAssetsError):
     Attributes:
         source: file, or file!member.
         row: line it was noticed in, counted from 1 with the header, None if no line is to blame.
+        reason: the problem without its place.
         column: header or canonical name of the column to blame, None if none is.
     """
 
@@ -29,6 +30,7 @@ class SourceError(NgsimAssetsError):
         column: str | None = None,
     ) -> None:
         self.source = source
+        self.reason = problem
         self.row = row
         self.column = column
         place = source if row is None else f"{source}, row {row}"
@@ -205,15 +207,6 @@ class EncryptedArchive(ArchiveError):
         )
 
 
-class NestedArchive(ArchiveError):
-    """An archive inside an archive, deeper than the official downloads go."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(
-            source, "is an archive inside an archive", "unpack the outer one and hand this over"
-        )
-
-
 class NoDataInArchive(ArchiveError):
     """An archive without any trajectory data; `ignored` says why of each member."""
 
@@ -226,3 +219,72 @@ class NoDataInArchive(ArchiveError):
             "holds no NGSIM trajectory data" + (f" ({shown}{more})" if shown else ""),
             "hand over the archive or file with the vehicle trajectories",
         )
+
+
+class UnknownSite(SourceError):
+    """Neither the file nor its clock nor its coordinates tell which highway it shows."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            source,
+            "does not tell which highway it shows: no Location, no official clock, no known "
+            "coordinates",
+            "name it: --highway us-101",
+        )
+
+
+class NoRecording(SourceError):
+    """No row has a site, a frame and a time, so no row belongs to any recording."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            source,
+            "no row has a known site and a readable frame and time",
+            "check Location, Frame_ID and Global_Time, or name --highway and --recording",
+        )
+
+
+class TooManyRecordings(SourceError):
+    """Frames that do not count from a common origin."""
+
+    def __init__(self, source: str, highway_id: str, recordings: int) -> None:
+        self.recordings = recordings
+        super().__init__(
+            source,
+            f"its frames count from {recordings} different origins at {highway_id}: "
+            "Global_Time and Frame_ID do not belong together",
+            "if it is one recording, name it: --recording 2005-06-15T0750",
+        )
+
+
+class UnusableClock(SourceError):
+    """A frame origin outside the calendar."""
+
+    def __init__(self, source: str, t0: int, reason: str) -> None:
+        self.t0 = t0
+        super().__init__(
+            source,
+            f"its frames count from {t0}, which is no time ({reason})",
+            "if it is one recording, name it: --recording 2005-06-15T0750",
+            column="global_time",
+        )
+
+
+class BadPartitionKey(NgsimAssetsError):
+    """A text that names no recording."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        super().__init__(f"bad key {key!r}: {reason}", "write it like us-101|2005-06-15T0750")
+
+
+class UnknownHighway(NgsimAssetsError):
+    """A highway that sites.py does not describe."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        super().__init__(f"no highway {name!r}", f"known are {', '.join(known)}")

@@ -53,13 +53,13 @@ def decimals_of(column: str) -> int:
 def largest_of(column: str) -> int:
     """Largest magnitude a numeric column can hold, in units of its last kept decimal.
 
-    Int32 gives up its lowest value and Int64 everything past 18 digits: the parser needs a
-    mark for null and room to accumulate.
+    Int32 gives up its lowest value, which marks null while parsing, and Int64 everything past
+    15 digits, which leaves the parser room to accumulate.
     """
     dtype = _LOGICAL[column]
     if isinstance(dtype, pl.Decimal):
         return 10**dtype.precision - 1
-    return 2**31 - 1 if dtype == pl.Int32 else 10**18 - 1
+    return 2**31 - 1 if dtype == pl.Int32 else 10**15 - 1
 
 
 def _physical(column: str) -> pl.DataType:
