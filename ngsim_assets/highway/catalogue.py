@@ -36,13 +36,6 @@ from ngsim_assets.highway.sites import Site
 from ngsim_assets.quality.report import Limit
 
 
-def counted_lanes(site: Site) -> tuple[int, ...]:
-    """Lanes between which changes are counted: the mainline of a freeway, all of an arterial."""
-    return tuple(
-        lane for lane, kind in site.lanes.items() if site.arterial or kind.startswith("mainline")
-    )
-
-
 def catalogue(site: Site) -> tuple[MetricSection, ...]:
     """Every metric of one site, in the order a report shows them."""
     return (

@@ -272,7 +272,7 @@ def _platoon(tracks: Tracks, y: Floats, heading: Floats, along: npt.NDArray[np.b
 def _lanes(tracks: Tracks, lane: Ints, site: Site) -> Figures:
     if not bool((lane >= 0).any()):
         return {}
-    lanes = metrics.counted_lanes(site)
+    lanes = _counted_lanes(site)
     counted = np.zeros(max(lanes) + 1, dtype=np.bool_)
     counted[list(lanes)] = True
     found = track_measures.lane_changes(tracks, lane, counted, metrics.STABLE_FRAMES)
@@ -280,6 +280,13 @@ def _lanes(tracks: Tracks, lane: Ints, site: Site) -> Figures:
         "lane_changes": _sum(found, "changes"),
         "lane_changes_stable": _sum(found, "stable"),
     }
+
+
+def _counted_lanes(site: Site) -> tuple[int, ...]:
+    """Lanes between which changes are counted: the mainline of a freeway, all of an arterial."""
+    return tuple(
+        lane for lane, kind in site.lanes.items() if site.arterial or kind.startswith("mainline")
+    )
 
 
 def _changed_points(tracks: Tracks) -> Figures:
