@@ -1,0 +1,68 @@
+"""What can go wrong between a delivered file and the landing zone, each with what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ngsim_assets.errors import NgsimAssetsError
+
+
+class AcquisitionError(NgsimAssetsError):
+    """Base of everything that acquisition raises on purpose."""
+
+
+class DamagedManifest(AcquisitionError):
+    """A record of the landing zone that cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"cannot read {path}: {reason.splitlines()[0]}",
+            f"delete {path.parent} and take the file in again",
+        )
+
+
+class DamagedPart(AcquisitionError):
+    """Rows of a delivered file that cannot be read back from the landing zone."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"cannot read {path}: {reason.splitlines()[0] if reason else 'damaged'}",
+            f"delete {path.parent} and take the file in again",
+        )
+
+
+class FileStillChanging(AcquisitionError):
+    """A file that changed while it was being read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} changed while it was being read; nothing of it was taken in",
+            "wait until it is complete, then run the same command again",
+        )
+
+
+class RowsUnaccounted(AcquisitionError):
+    """A delivery whose parts do not add up to the rows that were read; nothing was kept."""
+
+    def __init__(self, name: str, read: int, kept: int) -> None:
+        self.name = name
+        self.read = read
+        self.kept = kept
+        super().__init__(
+            f"{name}: {read:,} rows were read but {kept:,} sorted into partitions",
+            "this is a fault of the software: report it with the file",
+        )
+
+
+class NothingDelivered(AcquisitionError):
+    """A partition of which the landing zone holds no file."""
+
+    def __init__(self, partition: str, root: Path) -> None:
+        self.partition = partition
+        super().__init__(
+            f"nothing has been delivered for {partition}",
+            f"take its file in first (ngsim ingest FILE); {root} is where it was looked for",
+        )

@@ -1,0 +1,188 @@
+"""Delivered rows read back from the landing zone: by vehicle and time, a few vehicles at a time.
+
+Belongs here: the union of a partition's deliveries in the order of its table, and the rows no
+partition took. Does not belong here: any judgement of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ngsim_assets.acquisition.errors import NothingDelivered
+from ngsim_assets.acquisition.landing import DeliveredFile, Delivery, LandingZone
+from ngsim_assets.acquisition.ordering import stable_order
+from ngsim_assets.acquisition.parts import Parts
+from ngsim_assets.highway.formats import BATCH_SCHEMA
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES
+from ngsim_assets.highway.sites import SITES
+from ngsim_assets.highway.spill import NUMBERS
+
+UNASSIGNED = "unassigned"
+"""`highway_id` of quarantined rows whose highway is not known."""
+
+UNDATED = date(1970, 1, 1)
+"""`date` of such rows."""
+
+_RAW_COLUMNS = list(RAW_TRAJECTORIES.columns)
+
+_LINE_BITS = 40  # a file of a million million lines; 2^16 files of one partition
+
+# Rows whose columns are in memory together: 100 bytes each, so 200 MB. A larger partition is
+# read several times, a range of vehicles each.
+_ROWS_AT_ONCE = 2_000_000
+
+
+def recording_t0(landing: LandingZone, key: PartitionKey) -> int | None:
+    """Frame origin of a recording in its files' clock unit, None if they agree on none.
+
+    Where several files delivered it, the origin of the one with most rows.
+    """
+    deliveries = [
+        item
+        for item in landing.deliveries(str(key))
+        if isinstance(item.share.extras.get("t0"), int)
+    ]
+    if not deliveries:
+        return None
+    return min((-item.rows, int(item.share.extras["t0"] or 0)) for item in deliveries)[1]
+
+
+def delivered_rows(
+    landing: LandingZone, key: PartitionKey, *, chunk_rows: int = 250_000
+) -> Iterator[pl.DataFrame]:
+    """Every delivered row of a partition, whole vehicles at a time, in the order of its table.
+
+    Frames have the columns of `RawTrajectory` in physical types (unscaled integers, names as
+    Enum) and at most `chunk_rows` rows, but one vehicle at least. Rows are sorted by vehicle_id
+    and frame_id (null first), then by order of delivery, then by line. What is yielded depends
+    on the deliveries only, not on how they were spilled.
+
+    Raises NothingDelivered, DamagedPart.
+    """
+    with ExitStack() as opened:
+        with landing.reading() as record:
+            deliveries = record.deliveries(str(key))
+            if not deliveries:
+                raise NothingDelivered(str(key), landing.root)
+            paths = [part for delivery in deliveries for part in delivery.parts]
+            parts = opened.enter_context(Parts(paths, BATCH_SCHEMA))
+        source = _deliveries_of_rows(parts, deliveries)
+        names = pl.Series([delivery.file.name for delivery in deliveries])
+        constant = {
+            "highway_id": pl.lit(key.highway_id, pl.Enum([key.highway_id])),
+            "recording": pl.lit(key.recording, pl.Enum([key.recording])),
+            "date": pl.lit(key.date),
+            "source_file": pl.lit(names.cast(pl.Enum(names.unique().sort()))).gather("delivery"),
+        }
+        order, bounds = _plan(parts, source, chunk_rows)
+        for chunks in _together(bounds):
+            rows = order[chunks[0] : chunks[-1]]
+            loaded, places = _load(parts, source, rows)
+            for start, end in pairwise(chunks - chunks[0]):
+                yield loaded[places[start:end]].with_columns(**constant).select(_RAW_COLUMNS)
+
+
+def unassigned_rows(landing: LandingZone, file: DeliveredFile) -> Iterator[pl.DataFrame]:
+    """Rows of a file that no partition took, as `QuarantinedRow` in physical types.
+
+    Stage is `intake`; recording is `file-` and the first digits of the file's hash, so each
+    file has a quarantine of its own; highway_id is the site they all name, else `unassigned`.
+    Reasons: unreadable_row (no cell of it could be read), no_frame, no_time, unknown_highway.
+    """
+    with ExitStack() as opened:
+        with landing.reading() as record:
+            parts = opened.enter_context(Parts(record.unassigned(file), BATCH_SCHEMA))
+        sites = set(parts.column("location").unique())
+        highway_id = next(iter(sites)) if len(sites) == 1 else None
+        site = SITES.get(highway_id or "")
+        nothing_read = pl.all_horizontal(pl.col(*NUMBERS).is_null())
+        reasons = {
+            "no_frame": pl.col("frame_id").is_null(),
+            "no_time": pl.col("global_time").is_null(),
+            "unknown_highway": pl.col("location").is_null() & pl.lit("location" in file.columns),
+        }
+        listed = pl.concat_list(
+            pl.when(broken).then(pl.lit(name)) for name, broken in reasons.items()
+        ).list.drop_nulls()
+        for frame in parts.frames(list(BATCH_SCHEMA)):
+            yield frame.with_columns(
+                highway_id=pl.lit(highway_id or UNASSIGNED),
+                recording=pl.lit(f"file-{file.sha256[:8]}"),
+                date=pl.lit(site.date if site else UNDATED),
+                source_file=pl.lit(file.name),
+                stage=pl.lit("intake"),
+                reasons=pl.when(nothing_read)
+                .then(pl.lit(["unreadable_row"], pl.List(pl.String)))
+                .otherwise(listed),
+            ).select(list(QUARANTINE.columns))
+
+
+def _deliveries_of_rows(parts: Parts, deliveries: list[Delivery]) -> NDArray[np.uint16]:
+    """Position of its delivery for every row of the parts."""
+    of_parts = [place for place, delivery in enumerate(deliveries) for _ in delivery.parts]
+    return np.repeat(np.array(of_parts, np.uint16), parts.rows_by_part)
+
+
+def _plan(
+    parts: Parts, source: NDArray[np.uint16], chunk_rows: int
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Order of all rows, and where in it each chunk of whole vehicles begins and the last ends."""
+    lines = (source.astype(np.uint64) << np.uint64(_LINE_BITS)) | parts.column(
+        "source_row"
+    ).to_numpy().astype(np.uint64)
+    order = stable_order(lines)
+    del lines
+    vehicles = _unsigned(parts.column("vehicle_id"))
+    keys = (vehicles << np.uint64(32)) | _unsigned(parts.column("frame_id"))
+    order = stable_order(keys, order)
+    vehicles = vehicles[order]
+    ends = np.append(np.flatnonzero(vehicles[1:] != vehicles[:-1]) + 1, order.size)
+    return order, _bounds(ends, chunk_rows)
+
+
+def _bounds(ends: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Of ascending `ends`, those that cut into pieces of at most `most`, or of one end each."""
+    bounds = [0]
+    while bounds[-1] < ends[-1]:
+        last = int(np.searchsorted(ends, bounds[-1] + most, side="right")) - 1
+        next_one = int(np.searchsorted(ends, bounds[-1], side="right"))
+        bounds.append(int(ends[max(last, next_one)]))
+    return np.array(bounds, np.int64)
+
+
+def _together(bounds: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Chunks whose columns are loaded together: their bounds, ends shared."""
+    places = np.searchsorted(bounds, _bounds(bounds[1:], _ROWS_AT_ONCE))
+    for start, end in pairwise(places):
+        yield bounds[start : end + 1]
+
+
+def _load(
+    parts: Parts, source: NDArray[np.uint16], rows: NDArray[np.uint32]
+) -> tuple[pl.DataFrame, NDArray[np.integer]]:
+    """Columns of `rows` as they lie in the parts, and the place of each of `rows` in there."""
+    if rows.size == parts.rows:
+        columns = [parts.column(name) for name in BATCH_SCHEMA]
+        return pl.DataFrame([*columns, pl.Series("delivery", source)]), rows
+    by_place = np.sort(rows)
+    chosen = pl.Series(by_place)
+    columns = [parts.column(name).gather(chosen) for name in BATCH_SCHEMA]
+    frame = pl.DataFrame([*columns, pl.Series("delivery", source[by_place])])
+    return frame, np.searchsorted(by_place, rows)
+
+
+def _unsigned(column: pl.Series) -> NDArray[np.uint64]:
+    """Int32 values in their order as unsigned numbers from 1 up, null as 0.
+
+    The lowest Int32, which no reader yields, would be 0 as well.
+    """
+    shifted = column.cast(pl.Int64) + 2**31
+    return shifted.fill_null(0).to_numpy().astype(np.uint64)

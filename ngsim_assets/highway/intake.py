@@ -1,0 +1,467 @@
+"""Taking files in: read once, rows sorted into recordings, remembered so that nothing is redone.
+
+Belongs here: from a path to what the landing zone holds of it. Does not belong here: formats
+(source.py), sorting (spill.py), which recording is which (recordings.py), reading rows back
+(delivered.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ngsim_assets.acquisition.errors import FileStillChanging
+from ngsim_assets.acquisition.landing import (
+    Change,
+    Claim,
+    DeliveredFile,
+    LandingZone,
+    Staging,
+    absolute,
+)
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway import archives
+from ngsim_assets.highway.delivered import delivered_rows, recording_t0, unassigned_rows
+from ngsim_assets.highway.errors import (
+    CutAtExcelLimit,
+    EmptySource,
+    MetricReconstruction,
+    NoFilesInFolder,
+    NotNgsim,
+    SourceUnreadable,
+    UnknownHighway,
+)
+from ngsim_assets.highway.formats import canonical_locations
+from ngsim_assets.highway.keys import PartitionKey, check_recording
+from ngsim_assets.highway.recordings import Assignment, assign_recordings
+from ngsim_assets.highway.sites import SITES
+from ngsim_assets.highway.source import SourceMember, read_batches, survey
+from ngsim_assets.highway.spill import Spill
+
+__all__ = [
+    "Intake",
+    "IntakeProgress",
+    "Rejected",
+    "delivered_rows",
+    "recording_t0",
+    "take_in",
+    "take_in_all",
+    "unassigned_rows",
+]
+
+# Raised by hand when reading or sorting changes what becomes of the same bytes: files taken in
+# before are then read again when they are handed over again.
+READER = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeProgress:
+    """How far the reading of a file has come; bytes are of the file, or of an archive's member."""
+
+    path: Path
+    name: str
+    bytes_done: int
+    bytes_total: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What one file, or member of an archive, delivered.
+
+    Attributes:
+        path, name: where it lies, and what its rows say they came from.
+        rows: read. partitions: rows by partition key. unassigned: rows that no partition took.
+        changed: whether this call changed what the landing zone holds.
+        note: why nothing was taken, empty where something was.
+    """
+
+    path: Path
+    name: str
+    rows: int
+    partitions: Mapping[str, int] = field(default_factory=dict[str, int])
+    unassigned: int = 0
+    changed: bool = False
+    note: str = ""
+
+    @property
+    def keys(self) -> list[PartitionKey]:
+        """Partitions it holds rows of, sorted."""
+        return sorted(PartitionKey.parse(key) for key in self.partitions)
+
+    def summary(self) -> dict[str, object]:
+        """For machines: everything, as plain values."""
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "rows": self.rows,
+            "partitions": dict(self.partitions),
+            "unassigned": self.unassigned,
+            "changed": self.changed,
+            "note": self.note,
+        }
+
+    def sentence(self) -> str:
+        """For people: one line."""
+        parts = [f"{key} {rows:,}" for key, rows in self.partitions.items()]
+        if self.unassigned:
+            parts.append(f"of no recording {self.unassigned:,}")
+        rows = f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else ""
+        return f"{self.name}: {'; '.join(text for text in (self.note, rows) if text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file, or member of an archive, that was not taken in, and why. It is left as it is."""
+
+    path: Path
+    name: str
+    error: NgsimAssetsError
+
+
+Progress = Callable[[IntakeProgress], None]
+
+
+def take_in(
+    path: Path,
+    landing: LandingZone,
+    *,
+    highway: str | None = None,
+    recording: str | None = None,
+    progress: Progress | None = None,
+) -> list[Intake]:
+    """Take a file into the landing zone: one result, or one per member of an archive.
+
+    Args:
+        highway: site of rows that do not name one; recognised by clock or coordinates if not
+            given. recording: recording of all rows, in place of what their clock says. What was
+            told of a path once holds until told otherwise.
+        progress: called after every batch, from the calling thread.
+
+    A file the landing zone knows, by size and time or by content, is not read again. Good
+    members of an archive are kept when others are bad. Raises the first error of a bad file
+    (SourceError), BadPartitionKey and UnknownHighway for bad arguments, FileStillChanging.
+    """
+    results = list(
+        take_in_all([path], landing, highway=highway, recording=recording, progress=progress)
+    )
+    for result in results:
+        if isinstance(result, Rejected):
+            raise result.error
+    return [result for result in results if isinstance(result, Intake)]
+
+
+def take_in_all(
+    paths: Iterable[Path],
+    landing: LandingZone,
+    *,
+    highway: str | None = None,
+    recording: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Intake | Rejected]:
+    """Take files in, one after the other; a bad one is recorded and the others go on.
+
+    Folders are walked, hidden files left out. Raises only for bad arguments and where the
+    landing zone itself cannot be used.
+    """
+    told: dict[str, str | None] = {
+        "highway": None if highway is None else _canonical_highway(highway),
+        "recording": None if recording is None else check_recording(recording),
+        "reader": READER,
+    }
+    for path in paths:
+        try:
+            files = _files_of(path)
+        except NgsimAssetsError as error:
+            yield Rejected(path, path.name, error)
+            continue
+        for file in files:
+            yield from _TakeIn(file, landing, told, progress).results()
+
+
+def _canonical_highway(name: str) -> str:
+    try:
+        return canonical_locations()[name.strip().lower()]
+    except KeyError:
+        raise UnknownHighway(name, list(SITES)) from None
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    if not found:
+        raise NoFilesInFolder(str(path))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What tells cheaply whether a file is the one seen before."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> _State:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise SourceUnreadable(str(path), error.strerror or str(error)) from error
+        return cls(state.st_size, state.st_mtime_ns)
+
+
+class _TakeIn:
+    """One file on its way into the landing zone."""
+
+    def __init__(
+        self,
+        path: Path,
+        landing: LandingZone,
+        told: Mapping[str, str | None],
+        progress: Progress | None,
+    ) -> None:
+        self._path = path
+        self._landing = landing
+        self._progress = progress
+        live = landing.files()
+        self._held = [file for file in live if _claims_on(file, path)]
+        self._others = [file for file in live if not _claims_on(file, path)]
+        earlier = self._held[0].options if self._held else {}
+        self._told = {
+            name: earlier.get(name) if value is None else value for name, value in told.items()
+        }
+        self._sha256: str | None = None
+
+    def results(self) -> Iterator[Intake | Rejected]:
+        """Take the file in, if it is not known."""
+        try:
+            self._state = _State.of(self._path)
+            known = self._known()
+            if known is not None:
+                yield from known
+                return
+            found = survey(self._path)
+        except NgsimAssetsError as error:
+            yield self._reject(error, None, self._path.name)
+            return
+        cut: list[tuple[SourceMember, CutAtExcelLimit, set[str]]] = []
+        taken: dict[str, int] = {}
+        for member in found.members:
+            try:
+                intake = self._take(member)
+            except _Cut as stop:
+                cut.append((member, stop.error, stop.keys))
+                continue
+            except NgsimAssetsError as error:
+                yield self._reject(error, member.member, member.name)
+                continue
+            taken.update(intake.partitions)
+            yield intake
+        for member, error, keys in cut:
+            if keys <= set(taken):
+                note = f"not taken, {error.problem}; its recordings are whole in the same archive"
+                yield Intake(self._path, member.name, 0, note=note)
+            else:
+                yield self._reject(error, member.member, member.name)
+        for ignored in found.ignored:
+            # archives hold documents beside data, and the official one a reconstruction
+            if not isinstance(ignored.error, NotNgsim | EmptySource | MetricReconstruction):
+                yield self._reject(ignored.error, ignored.name, ignored.name)
+        with self._landing.changing() as change:
+            change.release(self._path, {member.member for member in found.members})
+
+    def _known(self) -> list[Intake] | None:
+        """What the landing zone holds of this very file already, None if it has to be read."""
+        if self._held:
+            return self._known_here()
+        for other in self._others:
+            for claim in other.claims:
+                if claim.size == self._state.size and self._agrees(other):
+                    return self._known_elsewhere()
+        return None
+
+    def _known_here(self) -> list[Intake] | None:
+        rejected = any(entry.path == absolute(self._path) for entry in self._landing.rejected())
+        if rejected or not all(self._agrees(file) for file in self._held):
+            return None
+        claims = [claim for file in self._held for claim in _claims_on(file, self._path)]
+        if any(claim.size != self._state.size for claim in claims):
+            return None
+        if any(claim.mtime_ns != self._state.mtime_ns for claim in claims):
+            if any(claim.sha256 != self._hash() for claim in claims):
+                return None
+            with self._landing.changing() as change:
+                for file in change.files():
+                    for claim in _claims_on(file, self._path):
+                        change.claim(file, self._claim(claim.member))
+        return [self._intake(file, changed=False, note="unchanged") for file in self._held]
+
+    def _known_elsewhere(self) -> list[Intake] | None:
+        intakes: list[Intake] = []
+        with self._landing.changing() as change:
+            for file in change.files():
+                for claim in file.claims:
+                    if claim.sha256 == self._hash() and self._agrees(file):
+                        change.claim(file, self._claim(claim.member))
+                        intakes.append(self._intake(file, changed=False, note=_same_as(file)))
+                        break
+        return intakes or None
+
+    def _take(self, member: SourceMember) -> Intake:
+        """Read a member into the landing zone; _Cut if a spreadsheet cut it."""
+        with self._landing.staging() as staging:
+            spill = Spill(staging.folder)
+            digest = _Digest()
+            cut: CutAtExcelLimit | None = None
+            try:
+                self._read(member, spill, digest)
+            except CutAtExcelLimit as error:
+                cut = error
+            spill.close()
+            if _State.of(self._path) != self._state:
+                raise FileStillChanging(self._path)
+            is_plain = not member.inside and archives.kind_of(self._path) == "plain"
+            self._sha256 = digest.hexdigest() if is_plain else self._hash()
+            with self._landing.changing() as change:
+                if cut is not None:
+                    raise _Cut(cut, {str(key) for key in self._assign(member, spill, change).keys})
+                return self._keep(member, spill, digest, change, staging)
+
+    def _read(self, member: SourceMember, spill: Spill, digest: _Digest) -> None:
+        """One pass: the next batch is parsed while the last one is sorted."""
+        at = (0, self._state.size)
+
+        def reached(done: int, total: int) -> None:
+            nonlocal at
+            at = (done, total)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="spill") as sorter:
+            sorting: Future[None] | None = None
+            for batch in read_batches(member, on_bytes=digest.update, on_progress=reached):
+                if sorting is not None:
+                    sorting.result()
+                    self._report(member, at, spill.rows)
+                sorting = sorter.submit(spill.add, batch)
+            if sorting is not None:
+                sorting.result()
+        self._report(member, (at[1], at[1]), spill.rows)
+
+    def _report(self, member: SourceMember, at: tuple[int, int], rows: int) -> None:
+        if self._progress is not None:
+            self._progress(IntakeProgress(self._path, member.name, *at, rows))
+
+    def _keep(
+        self,
+        member: SourceMember,
+        spill: Spill,
+        digest: _Digest,
+        change: Change,
+        staging: Staging,
+    ) -> Intake:
+        sha256 = digest.hexdigest()
+        for file in change.files():
+            if file.sha256 == sha256 and self._agrees(file):
+                change.claim(file, self._claim(member.member))
+                return self._intake(file, changed=False, note=_same_as(file))
+        rows = spill.settle(self._assign(member, spill, change))
+        file = DeliveredFile(
+            name=member.name,
+            sha256=sha256,
+            size=digest.size,
+            columns=spill.columns(),
+            rows=spill.rows,
+            partitions=rows.partitions,
+            unassigned=rows.unassigned,
+            options=self._told,
+            claims=(self._claim(member.member),),
+        )
+        return self._intake(change.promote(staging, file), changed=True, note="")
+
+    def _assign(self, member: SourceMember, spill: Spill, change: Change) -> Assignment:
+        known: dict[PartitionKey, int | None] = {}
+        for file in change.files():
+            for key, share in file.partitions.items():
+                t0 = share.extras.get("t0")
+                known.setdefault(PartitionKey.parse(key), t0 if isinstance(t0, int) else None)
+        return assign_recordings(
+            spill.origins(),
+            member.source,
+            known=known,
+            highway=self._told["highway"],
+            recording=self._told["recording"],
+            coordinates=spill.coordinates,
+        )
+
+    def _agrees(self, file: DeliveredFile) -> bool:
+        """Whether `file` was taken in as this one is to be; what is not told now agrees."""
+        return all(
+            value is None or file.options.get(name) == value for name, value in self._told.items()
+        )
+
+    def _claim(self, member: str | None) -> Claim:
+        return Claim(
+            absolute(self._path), member, self._state.size, self._state.mtime_ns, self._hash()
+        )
+
+    def _hash(self) -> str:
+        """SHA-256 of the file as it lies there, packed if it is."""
+        if self._sha256 is None:
+            with self._path.open("rb") as file:
+                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._sha256
+
+    def _intake(self, file: DeliveredFile, *, changed: bool, note: str) -> Intake:
+        return Intake(
+            path=self._path,
+            name=file.name,
+            rows=file.rows,
+            partitions={key: share.rows for key, share in sorted(file.partitions.items())},
+            unassigned=file.unassigned.rows if file.unassigned else 0,
+            changed=changed,
+            note=note,
+        )
+
+    def _reject(self, error: NgsimAssetsError, member: str | None, name: str) -> Rejected:
+        if self._path.is_file():
+            self._landing.reject(self._path, error, member)
+        return Rejected(self._path, name, error)
+
+
+class _Cut(Exception):  # not an error by itself: another member may be whole
+    """A member that a spreadsheet cut, and the recordings it holds a part of."""
+
+    def __init__(self, error: CutAtExcelLimit, keys: set[str]) -> None:
+        self.error = error
+        self.keys = keys
+        super().__init__(str(error))
+
+
+class _Digest:
+    """SHA-256 and size of bytes as they pass by."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def update(self, data: memoryview) -> None:
+        self._sha256.update(data)
+        self.size += len(data)
+
+    def hexdigest(self) -> str:
+        return self._sha256.hexdigest()
+
+
+def _claims_on(file: DeliveredFile, path: Path) -> list[Claim]:
+    return [claim for claim in file.claims if claim.path == absolute(path)]
+
+
+def _same_as(file: DeliveredFile) -> str:
+    return f"the same content as {file.claims[0].path}"
