@@ -5,11 +5,9 @@ Belongs here: everything that calls deltalake. Does not belong here: data files'
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -19,31 +17,34 @@ import polars as pl
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
 from ngsim_assets.storage.encoding import arrow_schema
-from ngsim_assets.storage.errors import SchemaMismatch, UnknownVersion
-from ngsim_assets.storage.manifest import LINEAGE, DataFile
+from ngsim_assets.storage.errors import (
+    DamagedFile,
+    DiskFull,
+    ReadOnlyLake,
+    SchemaMismatch,
+    UnknownVersion,
+    writing,
+)
+from ngsim_assets.storage.manifest import LINEAGE, DataFile, Lineage
 from ngsim_assets.storage.schema import Table
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq
     from deltalake import DeltaTable
     from deltalake.transaction import AddAction
-
-_LONGEST_STATISTIC = 64
-"""Strings longer than this get no minimum and maximum: a log is no place for whole lines."""
 
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
 """Versions are provenance: the log is never cleaned up behind the user's back."""
 
 
+@dataclass(frozen=True)
 class Snapshot:
-    """Files of one version of a table."""
+    """Files of one version of a table, in order of their rows."""
 
-    def __init__(self, version: int, files: tuple[DataFile, ...]) -> None:
-        self.version = version
-        self.files = files
+    version: int
+    files: tuple[DataFile, ...]
 
     def of(self, partition: Mapping[str, str] | None) -> tuple[DataFile, ...]:
-        """Files whose partition columns agree with `partition`, in order of their rows."""
+        """Files whose partition columns agree with `partition`."""
         wanted = (partition or {}).items()
         return tuple(file for file in self.files if wanted <= file.partition.items())
 
@@ -57,41 +58,123 @@ class DeltaLog:
         self._lock = RLock()
         self._delta: DeltaTable | None = None
         self._snapshot: Snapshot | None = None
-        self._lineage: dict[int, dict[str, Any]] = {}
-
-    def exists(self) -> bool:
-        """Whether the table has been created."""
-        return (self.folder / "_delta_log").is_dir() and self._open() is not None
+        self._history: dict[int, dict[str, Any]] = {}
 
     def current(self) -> Snapshot | None:
         """The newest version, None if there is no table."""
         with self._lock:
-            delta = self._open()
+            delta = self._newest()
             if delta is None:
                 return None
             if self._snapshot is None or self._snapshot.version != delta.version():
-                self._snapshot = _snapshot(delta)
+                self._snapshot = _snapshot_of(delta)
             return self._snapshot
 
     def at(self, version: int) -> Snapshot:
-        """The given version; UnknownVersion if there is none."""
+        """The given version; UnknownVersion if there is none or its files were vacuumed."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
+        newest = self.current()
+        if newest is None or not 0 <= version <= newest.version:
+            raise UnknownVersion(self._table.name, version)
         try:
-            return _snapshot(DeltaTable(self.folder, version=version))
+            snapshot = _snapshot_of(DeltaTable(self.folder, version=version))
         except DeltaError as error:
             raise UnknownVersion(self._table.name, version) from error
+        if not all((self.folder / file.path).exists() for file in snapshot.files):
+            raise UnknownVersion(self._table.name, version)
+        return snapshot
 
-    def create(self) -> Snapshot:
-        """The newest version of a table that now exists, whoever created it."""
+    def open(self) -> Snapshot:
+        """The newest version of the table, which is created, or given new columns, if need be.
+
+        SchemaMismatch if its columns cannot become those of the model.
+        """
+        with self._lock:
+            if self._newest() is None:
+                self._create()
+            self._evolve()
+            snapshot = self.current()
+        if snapshot is None:
+            raise FileNotFoundError(self.folder)
+        return snapshot
+
+    def commit(
+        self,
+        base: Snapshot,
+        lineage: Lineage,
+        files: Sequence[AddAction] | None,
+    ) -> int | None:
+        """Make the version after `base`: the partition of `lineage` holds `files`, no others.
+
+        Without files (None, not empty) the rows stay and only the record is added. Returns the
+        new version, or None if another commit took its number.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
+        from deltalake.transaction import CommitProperties
+
+        delta = DeltaTable(self.folder, version=base.version)
+        filters = [(name, "=", value) for name, value in lineage.partition.items()] or None
+        try:
+            with _log_written(self.folder):
+                delta.create_write_transaction(
+                    list(files or ()),
+                    mode="append" if files is None else "overwrite",
+                    schema=delta.schema(),
+                    partition_by=list(self._table.partition_by),
+                    partition_filters=None if files is None else filters,
+                    commit_properties=CommitProperties(
+                        custom_metadata={LINEAGE: lineage.record}, max_commit_retries=0
+                    ),
+                )
+                self._sync(base.version + 1)
+        except CommitFailedError:
+            return None
+        return base.version + 1
+
+    def history(self) -> dict[int, dict[str, Any]]:
+        """`commitInfo` of every version, oldest first."""
+        with self._lock:
+            delta = self._newest()
+            if delta is None:
+                return {}
+            known = max(self._history, default=-1)
+            if known < delta.version():
+                for info in delta.history(delta.version() - known):
+                    self._history[info["version"]] = info
+            return dict(sorted(self._history.items()))
+
+    def _newest(self) -> DeltaTable | None:
+        """The table as of now; DamagedFile if its log cannot be read."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        with self._lock:
+            log = self.folder / "_delta_log"
+            try:
+                if not log.is_dir():
+                    self._delta = self._snapshot = None
+                    self._history = {}
+                elif self._delta is None:
+                    self._delta = DeltaTable(self.folder)
+                else:
+                    self._delta.update_incremental()
+            except TableNotFoundError:
+                self._delta = None
+            except DeltaError as error:
+                raise DamagedFile(self._table.name, log, str(error).splitlines()[0]) from error
+            return self._delta
+
+    def _create(self) -> None:
+        """Create the table, unless another process is quicker."""
         from deltalake import DeltaTable, Schema
         from deltalake.exceptions import DeltaError
 
-        found = self.current()
-        if found is None:
-            make_folder(self.folder)
-            try:
+        try:
+            with _log_written(self.folder):
+                make_folder(self.folder)
                 DeltaTable.create(
                     self.folder,
                     schema=Schema.from_arrow(arrow_schema(self._table)),
@@ -101,65 +184,30 @@ class DeltaLog:
                     configuration=_KEEP_LOG,
                 )
                 self._sync(0)
-            except DeltaError:
-                if self.current() is None:  # not the race for creating it
-                    raise
-            found = self.current()
-        if found is None:
-            raise FileNotFoundError(self.folder)
-        return found
+        except DeltaError:
+            if self._newest() is None:
+                raise
 
-    def commit(
-        self,
-        files: Sequence[AddAction],
-        identity: Mapping[str, str],
-        base: Snapshot,
-        lineage: Mapping[str, Any],
-    ) -> int | None:
-        """Replace the files of `identity` by `files` in the version after `base`.
-
-        Returns the new version, or None if another commit took its number.
-        """
-        from deltalake import DeltaTable
-        from deltalake.exceptions import CommitFailedError
-        from deltalake.transaction import CommitProperties
-
-        delta = DeltaTable(self.folder, version=base.version)
-        try:
-            delta.create_write_transaction(
-                list(files),
-                mode="overwrite",
-                schema=delta.schema(),
-                partition_by=list(self._table.partition_by),
-                partition_filters=[(name, "=", value) for name, value in identity.items()] or None,
-                commit_properties=CommitProperties(
-                    custom_metadata={LINEAGE: dict(lineage)}, max_commit_retries=0
-                ),
-            )
-        except CommitFailedError:
-            return None
-        self._sync(base.version + 1)
-        return base.version + 1
-
-    def require_schema(self) -> None:
-        """SchemaMismatch unless the table on disk has the columns and types of the model."""
-        delta = self._open()
-        if delta is None:
-            return
-        have = {field.name: field.type for field in delta.schema().fields}
+    def _evolve(self) -> None:
+        """Add columns the model has and the table has not; refuse every other difference."""
         from deltalake import Schema
 
-        want = {f.name: f.type for f in Schema.from_arrow(arrow_schema(self._table)).fields}
+        delta = self._newest()
+        if delta is None:
+            return
+        have = {field.name: field for field in delta.schema().fields}
+        want = {field.name: field for field in Schema.from_arrow(arrow_schema(self._table)).fields}
         faults = [
-            f"column {name} is {have[name]} in the lake and {kind} in the model"
-            for name, kind in want.items()
-            if name in have and have[name] != kind
+            f"column {name} is {have[name].type} in the lake, {field.type} in the model"
+            for name, field in want.items()
+            if name in have and have[name].type != field.type
         ]
         faults += [f"column {name} is in the lake only" for name in have if name not in want]
-        if list(self._table.partition_by) != delta.metadata().partition_columns:
+        folders = delta.metadata().partition_columns
+        if folders != list(self._table.partition_by):
             faults.append(
-                f"the lake is partitioned by {delta.metadata().partition_columns},"
-                f" the model by {list(self._table.partition_by)}"
+                f"the lake is partitioned by {', '.join(folders)},"
+                f" the model by {', '.join(self._table.partition_by)}"
             )
         if faults:
             raise SchemaMismatch(
@@ -167,36 +215,11 @@ class DeltaLog:
                 faults,
                 f"move {self.folder} aside and materialize the table again",
             )
-
-    def history(self) -> dict[int, dict[str, Any]]:
-        """`commitInfo` of every version, oldest first."""
-        with self._lock:
-            delta = self._open()
-            if delta is None:
-                return {}
-            newest = max(self._lineage, default=-1)
-            if newest < delta.version():
-                for info in delta.history(delta.version() - newest):
-                    self._lineage[info["version"]] = info
-            return dict(sorted(self._lineage.items()))
-
-    def _open(self) -> DeltaTable | None:
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
-
-        with self._lock:
-            if not (self.folder / "_delta_log").is_dir():
-                self._delta = None
-                self._snapshot = None
-                self._lineage = {}
-            elif self._delta is None:
-                try:
-                    self._delta = DeltaTable(self.folder)
-                except TableNotFoundError:
-                    return None
-            else:
-                self._delta.update_incremental()
-            return self._delta
+        added = [field for name, field in want.items() if name not in have]
+        if added:
+            with _log_written(self.folder):
+                delta.alter.add_columns(added)
+                self._sync(delta.version())
 
     def _sync(self, version: int) -> None:
         """deltalake does not fsync: put the commit and its name on the disk."""
@@ -205,7 +228,7 @@ class DeltaLog:
         sync_folder(log)
 
 
-def _snapshot(delta: DeltaTable) -> Snapshot:
+def _snapshot_of(delta: DeltaTable) -> Snapshot:
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     columns = delta.metadata().partition_columns
     files = [
@@ -222,66 +245,18 @@ def _snapshot(delta: DeltaTable) -> Snapshot:
     return Snapshot(delta.version(), tuple(sorted(files, key=lambda file: file.order)))
 
 
-def add_action(file: DataFile, footer: pq.FileMetaData) -> AddAction:
-    """The file as the log names it, with its statistics, so that readers can skip it."""
-    from deltalake.transaction import AddAction
+@contextmanager
+def _log_written(folder: Path) -> Iterator[None]:
+    """The operating system's refusals, which deltalake passes on as text, as typed errors."""
+    from deltalake.exceptions import DeltaError
 
-    return AddAction(
-        path=file.path,
-        size=file.bytes,
-        partition_values=file.partition,
-        modification_time=int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps(_statistics(footer)),
-    )
-
-
-def _statistics(footer: pq.FileMetaData) -> dict[str, Any]:
-    """Delta statistics of a file: smallest, largest and number of nulls per plain column."""
-    smallest: dict[str, Any] = {}
-    largest: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for index in range(footer.num_columns):
-        name = footer.schema.column(index).path
-        if "." in name:
-            continue
-        groups = [
-            footer.row_group(group).column(index).statistics
-            for group in range(footer.num_row_groups)
-        ]
-        if any(group is None or not group.has_null_count for group in groups):
-            continue
-        nulls[name] = sum(group.null_count for group in groups)
-        filled = [
-            group for group in groups if group.null_count < group.num_values + group.null_count
-        ]
-        if not filled or not all(group.has_min_max for group in filled):
-            continue
-        low = _json(min(group.min for group in filled), up=False)
-        high = _json(max(group.max for group in filled), up=True)
-        if low is not None and high is not None:
-            smallest[name] = low
-            largest[name] = high
-    return {
-        "numRecords": footer.num_rows,
-        "minValues": smallest,
-        "maxValues": largest,
-        "nullCount": nulls,
-    }
-
-
-def _json(value: Any, *, up: bool) -> Any:
-    """A bound as Delta writes it; times are whole milliseconds, so the upper one is rounded up."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, datetime):
-        if up:
-            value += timedelta(microseconds=999)
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, str):
-        return value if len(value) <= _LONGEST_STATISTIC else None
-    return value
+    try:
+        with writing(folder):
+            yield
+    except (DeltaError, OSError) as error:
+        text = str(error)
+        if "No space left on device" in text or "Disk quota exceeded" in text:
+            raise DiskFull(folder) from error
+        if "Permission denied" in text or "Read-only file system" in text:
+            raise ReadOnlyLake(folder, text.splitlines()[0]) from error
+        raise

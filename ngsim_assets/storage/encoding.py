@@ -6,16 +6,18 @@ here: names of files, commits (parquet.py, delta.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ngsim_assets.storage.errors import SchemaMismatch
-from ngsim_assets.storage.schema import Column, Table, round_to_resolution
+from ngsim_assets.storage.schema import Column, Table
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
 
@@ -59,70 +61,67 @@ class WriteOptions:
     threads: int = 2
 
 
-def fit(table: Table, chunk: pl.DataFrame, given: Iterable[str] = ()) -> pl.DataFrame:
-    """The chunk as columns of `table`, in its order, floats on their grid.
+def fit(table: Table, chunk: pl.DataFrame, given: Collection[str] = ()) -> pl.DataFrame:
+    """The chunk as the columns of `table`, in its order, without those in `given`.
 
     Decimals may come as integers in units of the last place, strings as Enum or Categorical,
-    integers in a narrower type, a column of nulls as Null; partition columns named in `given`
-    may be absent and are left out. Anything else raises SchemaMismatch, nothing is cast.
+    integers and floats in a narrower type, a column of nulls as Null. Anything else raises
+    SchemaMismatch, nothing is cast; partition columns must have no nulls.
     """
     faults = [f"unknown column {name}" for name in chunk.columns if name not in table.columns]
-    given = set(given)
-    casts: list[pl.Expr] = []
-    for name, column in table.columns.items():
-        if name in given:
-            continue
+    wanted = [name for name in table.columns if name not in given]
+    for name in wanted:
+        dtype = table.columns[name].dtype
         if name not in chunk.columns:
             faults.append(f"column {name} is missing")
-            continue
-        have = chunk.schema[name]
-        if have == pl.Null():
-            casts.append(pl.col(name).cast(_physical(column)))
-        elif not _fits(have, column.dtype):
-            faults.append(f"column {name} is {have}, not {column.dtype}")
-        elif have in _INTEGERS.get(column.dtype, ()) or have == pl.Float32():
-            casts.append(pl.col(name).cast(column.dtype))
-        else:
-            casts.append(pl.col(name))
+        elif not _fits(chunk.schema[name], dtype):
+            faults.append(f"column {name} is {chunk.schema[name]}, not {dtype}")
+        elif name in table.partition_by and chunk[name].null_count():
+            faults.append(f"partition column {name} has nulls")
     if faults:
         raise SchemaMismatch(table.name, faults)
-    present = {name: column for name, column in table.columns.items() if name not in given}
-    frame = chunk.select(casts).with_columns(round_to_resolution(present))
-    _refuse_values(table, frame)
-    return frame
+    return chunk.select(
+        pl.col(name).cast(_in_memory(chunk.schema[name], table.columns[name])) for name in wanted
+    )
 
 
 def _fits(have: pl.DataType, want: pl.DataType) -> bool:
+    if have == pl.Null():
+        return True
     if isinstance(want, pl.Decimal):
         if isinstance(have, pl.Decimal):
             return have.scale == want.scale
         return have in _INTEGERS[pl.Int64()]
     if want == pl.String():
         return have == pl.String() or isinstance(have, pl.Enum | pl.Categorical)
-    if want in _INTEGERS:
-        return have in _INTEGERS[want]
     if want == pl.Float64():
         return have in {pl.Float64(), pl.Float32()}
-    return have == want
+    return have in _INTEGERS.get(want, {want})
 
 
-def _physical(column: Column) -> pl.DataType:
-    return pl.Int64() if isinstance(column.dtype, pl.Decimal) else column.dtype
+def _in_memory(have: pl.DataType, column: Column) -> pl.DataType:
+    """Type of a fitting column on its way to the file: the least work for the encoder."""
+    want = column.dtype
+    if isinstance(want, pl.Decimal):
+        return pl.Int32() if have == pl.Null() else have
+    return have if isinstance(have, pl.Enum | pl.Categorical) else want
 
 
-def _refuse_values(table: Table, frame: pl.DataFrame) -> None:
-    """Refuse what a reader would misread: NaN and infinity, nulls in partition columns."""
-    faults = [
-        f"partition column {name} has nulls"
-        for name in table.partition_by
-        if name in frame.columns and frame[name].null_count()
-    ]
-    floats = [name for name, dtype in frame.schema.items() if dtype == pl.Float64()]
-    if floats:
-        finite = frame.select(pl.col(floats).is_finite().all())
-        faults += [f"column {name} has NaN or infinity" for name in floats if not finite[name][0]]
-    if faults:
-        raise SchemaMismatch(table.name, faults, "absent values are null; correct the rows")
+def stack(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames of `fit` below each other, also where they hold a column in different forms."""
+    if len({tuple(frame.schema.items()) for frame in frames}) > 1:
+        frames = [
+            frame.with_columns(
+                cs.enum().cast(pl.String),
+                cs.categorical().cast(pl.String),
+                cs.decimal().to_physical().cast(pl.Int64),
+                cs.by_dtype(pl.Int8, pl.Int16, pl.UInt8, pl.UInt16, pl.UInt32, pl.Int32).cast(
+                    pl.Int64
+                ),
+            )
+            for frame in frames
+        ]
+    return pl.concat(frames)
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -149,34 +148,44 @@ def _arrow_type(dtype: pl.DataType) -> pa.DataType:
 
 
 class ParquetEncoder:
-    """Frames of one table to Parquet files in memory."""
+    """Frames of one table to Parquet files in memory.
+
+    Integers, times and decimals are stored as packed differences, floats as byte streams on
+    their grid, strings as dictionaries: what each compresses to best with the usual readers.
+    """
 
     def __init__(self, table: Table, options: WriteOptions) -> None:
         self._table = table
         self._options = options
-        self._level = options.level or _LEVELS[options.compression]
-        stored = {n: c.dtype for n, c in table.columns.items() if n not in table.partition_by}
-        self._names = list(stored)
+        self._level = _LEVELS[options.compression] if options.level is None else options.level
+        self._stored = {
+            name: column for name, column in table.columns.items() if name not in table.partition_by
+        }
         self._dictionary = [
-            f"{name}.list.element" if isinstance(dtype, pl.List) else name
-            for name, dtype in stored.items()
-            if dtype == pl.String() or isinstance(dtype, pl.List)
+            f"{name}.list.element" if isinstance(column.dtype, pl.List) else name
+            for name, column in self._stored.items()
+            if column.dtype == pl.String() or isinstance(column.dtype, pl.List)
         ]
-        delta = pl.Decimal | pl.Int32 | pl.Int64 | pl.Datetime | pl.Date
+        packed = pl.Decimal | pl.Int32 | pl.Int64 | pl.Datetime | pl.Date
         self._encoding = {
-            name: "BYTE_STREAM_SPLIT" if dtype == pl.Float64() else "DELTA_BINARY_PACKED"
-            for name, dtype in stored.items()
-            if isinstance(dtype, delta) or dtype == pl.Float64()
+            name: "DELTA_BINARY_PACKED" if isinstance(column.dtype, packed) else "BYTE_STREAM_SPLIT"
+            for name, column in self._stored.items()
+            if isinstance(column.dtype, packed | pl.Float64)
         }
 
     def encode(self, frame: pl.DataFrame) -> tuple[pa.Buffer, pq.FileMetaData]:
-        """Bytes of the Parquet file that holds `frame` (of `fit`), and its footer."""
-        columns = pa.table({name: self._column(frame[name]) for name in self._names})
+        """Bytes of the Parquet file that holds `frame` (of `fit`), and its footer.
+
+        SchemaMismatch for values a reader would misread: NaN, infinity, decimals with more
+        digits than their type.
+        """
         sink = pa.BufferOutputStream()
         footers: list[pq.FileMetaData] = []
+        groups = (self._arrow(rows) for rows in frame.iter_slices(self._options.row_group_rows))
+        first = next(groups)
         with pq.ParquetWriter(
             sink,
-            columns.schema,
+            first.schema,
             compression=self._options.compression,
             compression_level=self._level,
             use_dictionary=self._dictionary,  # pyright: ignore[reportArgumentType]  # stub knows bool only
@@ -185,22 +194,93 @@ class ParquetEncoder:
             store_schema=False,
             metadata_collector=footers,
         ) as writer:
-            writer.write_table(columns, row_group_size=self._options.row_group_rows)
+            writer.write_table(first)
+            for group in groups:
+                writer.write_table(group)
         return sink.getvalue(), footers[0]
 
-    def _column(self, values: pl.Series) -> pa.Array:
-        dtype = self._table.columns[values.name].dtype
-        if isinstance(dtype, pl.Decimal) and values.dtype.is_integer():
-            return _decimals(values, dtype)
-        return values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    def _arrow(self, rows: pl.DataFrame) -> pa.Table:
+        arrays: dict[str, pa.Array] = {}
+        for name, column in self._stored.items():
+            try:
+                arrays[name] = _array(rows[name], column)
+            except ValueError as error:
+                raise SchemaMismatch(
+                    self._table.name,
+                    [f"column {name} {error}"],
+                    "absent values are null; correct the rows",
+                ) from error
+        return pa.table(arrays)
 
 
-def _decimals(unscaled: pl.Series, dtype: pl.Decimal) -> pa.Array:
-    """Integers in units of the last place as Arrow decimals over the same memory."""
+def _array(values: pl.Series, column: Column) -> pa.Array:
+    if isinstance(column.dtype, pl.Decimal):
+        return _decimals(values, column.dtype)
+    if column.dtype == pl.String():
+        return _dictionary(values)
+    if column.dtype == pl.Float64():
+        return _on_grid(values, column.resolution)
+    return _arrow_of(values.cast(column.dtype))
+
+
+def _arrow_of(values: pl.Series) -> pa.Array:
+    return values.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _on_grid(values: pl.Series, resolution: float | None) -> pa.Array:
+    """Floats rounded, half to even, to multiples of `resolution`; no minus zero.
+
+    ValueError for NaN and infinity.
+    """
+    floats = _arrow_of(values)
+    validity, data = floats.buffers()
+    stored = np.frombuffer(data, np.float64, len(floats), 8 * floats.offset)
+    # a sum is finite only if everything is; slots of nulls may hold anything, hence the recount
+    if not np.isfinite(stored.sum()) and not values.is_finite().all():
+        raise ValueError("has NaN or infinity")
+    if resolution is None:
+        return floats
+    grid = stored / resolution
+    np.rint(grid, out=grid)
+    grid *= resolution
+    grid += 0.0
+    if floats.null_count and floats.offset:
+        validity = _arrow_of(values.is_not_null().rechunk()).buffers()[1]
+    return pa.Array.from_buffers(
+        pa.float64(),
+        len(floats),
+        [validity if floats.null_count else None, pa.py_buffer(grid)],
+        floats.null_count,
+    )
+
+
+def _decimals(values: pl.Series, dtype: pl.Decimal) -> pa.Array:
+    """Integers in units of the last place, or decimals, as the narrowest Arrow decimals.
+
+    ValueError for more digits than the type has.
+    """
     precision = dtype.precision or 18
+    if isinstance(values.dtype, pl.Decimal):
+        values = values.to_physical()
+    largest = max(abs(int(bound)) for bound in (values.min() or 0, values.max() or 0))  # type: ignore[arg-type]
+    if largest >= 10**precision:
+        raise ValueError(f"has values of more than {precision} digits")
     narrow = precision <= 9
-    integers = unscaled.cast(pl.Int32() if narrow else pl.Int64()).rechunk().to_arrow()
+    integers = _arrow_of(values.cast(pl.Int32() if narrow else pl.Int64()))
     kind = pa.decimal32(precision, dtype.scale) if narrow else pa.decimal64(precision, dtype.scale)
     return pa.Array.from_buffers(
         kind, len(integers), integers.buffers(), integers.null_count, integers.offset
+    )
+
+
+def _dictionary(values: pl.Series) -> pa.Array:
+    """Strings by their place among the distinct ones, which come in order of appearance.
+
+    Names and ids repeat for thousands of rows, so runs are looked up, not rows.
+    """
+    runs = values.rle().struct.unnest()
+    distinct = _arrow_of(runs["value"].cast(pl.String)).dictionary_encode()
+    run_of_row = np.repeat(np.arange(len(runs)), runs["len"].to_numpy())
+    return pa.DictionaryArray.from_arrays(
+        distinct.indices.take(pa.array(run_of_row)), distinct.dictionary
     )

@@ -81,6 +81,7 @@ class DamagedFile(StorageError):
     def __init__(self, table: str, path: Path, reason: str) -> None:
         self.table = table
         self.path = path
+        self.reason = reason
         super().__init__(
             f"table {table}: cannot read {path}: {reason}",
             "`ngsim verify` lists every damaged file; materialize its partition again",

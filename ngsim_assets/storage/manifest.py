@@ -6,9 +6,11 @@ reading or writing the log (delta.py), data files (encoding.py).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 LINEAGE = "lineage"
@@ -63,21 +65,21 @@ class DataFile:
         return (found["order"] if found else "", self.path)
 
     @property
-    def sha256(self) -> str | None:
-        """Hash of the file's bytes, None if another program wrote the file."""
+    def sha256(self) -> str:
+        """Hash of the file's bytes, empty if another program wrote the file."""
         found = _FILE_NAME.search(self.path)
-        return found["sha256"] if found else None
+        return found["sha256"] if found else ""
 
     @property
-    def write(self) -> str | None:
-        """The write that made the file, None if another program did."""
+    def write(self) -> str:
+        """The write that made the file, empty if another program did."""
         found = _FILE_NAME.search(self.path)
-        return found["write"] if found else None
+        return found["write"] if found else ""
 
     @property
-    def content(self) -> tuple[tuple[tuple[str, str], ...], str, str | None]:
-        """What the file holds and where, whichever write made it."""
-        return (tuple(sorted(self.partition.items())), self.order[0], self.sha256)
+    def content(self) -> tuple[str, str, str]:
+        """Folder, place and hash: what the file holds and where, whichever write made it."""
+        return (self.path.rpartition("/")[0], self.order[0], self.sha256)
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ class Commit:
     """The live state of one partition and the write that made it.
 
     Attributes:
-        version: table version that holds it.
-        changed: False if the same content was live already and no version was made.
+        partition: its identity columns.
+        version: table version that brought these files.
+        changed: False if the same content was live already, which then stayed.
+        provenance: of the last run that produced this content.
         write: name of the write, part of its files' names.
-        timestamp_ms: time of the commit, milliseconds since the epoch, None if not committed.
+        timestamp: time of the commit, UTC; None if there was nothing to commit.
     """
 
     table: str
@@ -99,40 +103,98 @@ class Commit:
     files: tuple[DataFile, ...]
     changed: bool
     provenance: Provenance
-    write: str = ""
-    timestamp_ms: int | None = None
+    write: str
+    timestamp: datetime | None
 
 
-def lineage_of(
-    table: str,
-    partition: Mapping[str, str],
-    write: str,
-    files: tuple[DataFile, ...],
-    provenance: Provenance,
-) -> dict[str, Any]:
-    """The record as it goes into the commit."""
-    return {
-        "table": table,
-        "partition": dict(partition),
-        "write": write,
-        "run_id": provenance.run_id,
-        "code_version": provenance.code_version,
-        "parameters": dict(provenance.parameters),
-        "sources": list(provenance.sources),
-        "rows": dict(provenance.rows),
-        "files": [
-            {"path": file.path, "sha256": file.sha256, "rows": file.rows, "bytes": file.bytes}
-            for file in files
-        ],
-    }
+@dataclass(frozen=True)
+class Version:
+    """One version of a table, as its log tells it.
+
+    Attributes:
+        operation: replace (rows of a partition), confirm (the same rows came out of other
+            sources, parameters or code), or what another program calls its own.
+        partition: identity of the partition it is about, empty if it is about the table.
+        rows: rows of that partition in this version, None if the log does not tell.
+    """
+
+    table: str
+    version: int
+    timestamp: datetime
+    operation: str
+    partition: Mapping[str, str]
+    rows: int | None
+    bytes: int | None
+    files: int | None
+    provenance: Provenance
 
 
-def provenance_of(lineage: Mapping[str, Any]) -> Provenance:
-    """The provenance inside a commit's record."""
-    return Provenance(
-        run_id=lineage.get("run_id", ""),
-        code_version=lineage.get("code_version", ""),
-        parameters=lineage.get("parameters", {}),
-        sources=tuple(lineage.get("sources", ())),
-        rows=lineage.get("rows", {}),
-    )
+class Lineage:
+    """The record of one commit: which partition, by whom, from what, into which files."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.record = record
+
+    @classmethod
+    def of(
+        cls,
+        table: str,
+        partition: Mapping[str, str],
+        write: str,
+        files: Sequence[DataFile],
+        provenance: Provenance,
+        *,
+        operation: str = "replace",
+    ) -> Lineage:
+        """The record of a commit about to be made."""
+        record = {
+            "operation": operation,
+            "table": table,
+            "partition": dict(partition),
+            "write": write,
+            **asdict(provenance),
+            "files": [
+                {"path": file.path, "sha256": file.sha256, "rows": file.rows, "bytes": file.bytes}
+                for file in files
+            ],
+        }
+        # what comes back from the log is JSON: lists for tuples, so compare like with like
+        return cls(json.loads(json.dumps(record)))
+
+    @classmethod
+    def in_commit(cls, info: Mapping[str, Any]) -> Lineage | None:
+        """The record inside a `commitInfo`, None if another program made the commit."""
+        return cls(info[LINEAGE]) if LINEAGE in info else None
+
+    @property
+    def operation(self) -> str:
+        return self.record["operation"]
+
+    @property
+    def partition(self) -> dict[str, str]:
+        return self.record["partition"]
+
+    @property
+    def write(self) -> str:
+        return self.record["write"]
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return self.record["files"]
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(
+            run_id=self.record["run_id"],
+            code_version=self.record["code_version"],
+            parameters=self.record["parameters"],
+            sources=tuple(self.record["sources"]),
+            rows=self.record["rows"],
+        )
+
+    def same_origin(self, other: Lineage) -> bool:
+        """Whether both come from the same sources, parameters and code, in whichever run."""
+        return all(
+            self.record[name] == other.record[name]
+            for name in ("code_version", "parameters", "sources", "rows")
+        )

@@ -1,56 +1,56 @@
 """ParquetStorage: partitioned Delta tables, replaced a partition at a time.
 
-A partition is replaced in one commit: the files are written, hashed and on the disk before
+A partition is replaced in one commit: its files are written, hashed and on the disk before
 the log names them, so a reader, a crash or another writer sees the old rows or the new ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import polars as pl
 
-from ngsim_assets.storage.atomic import make_folder, sync_folder
-from ngsim_assets.storage.delta import DeltaLog, Snapshot, add_action
-from ngsim_assets.storage.encoding import ParquetEncoder, WriteOptions, fit
-from ngsim_assets.storage.errors import (
-    ConflictingWrite,
-    InvalidPartition,
-    SchemaMismatch,
-    writing,
-)
-from ngsim_assets.storage.manifest import (
-    LINEAGE,
-    Commit,
-    DataFile,
-    Provenance,
-    lineage_of,
-    provenance_of,
-)
+from ngsim_assets.storage.claims import claimed, sweep_leftovers, sweep_staged
+from ngsim_assets.storage.delta import DeltaLog, Snapshot
+from ngsim_assets.storage.encoding import WriteOptions
+from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile
+from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance, Version
+from ngsim_assets.storage.partition_writer import PartitionWriter, Written
+from ngsim_assets.storage.partitions import checked, identity_of
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.verify import Damage, damages, is_sound
 
-if TYPE_CHECKING:
-    from deltalake.transaction import AddAction
+__all__ = [
+    "Commit",
+    "Damage",
+    "DataFile",
+    "ParquetStorage",
+    "Provenance",
+    "Version",
+    "WriteOptions",
+]
 
 _COMMIT_ATTEMPTS = 200
-_PARTITION_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""Tries to get a version number; with n writers at once about n are needed."""
 
 
 class ParquetStorage:
-    """Tables below one folder (`$NGSIM_DATA/lake`), each a Delta table in its own folder."""
+    """Tables below one folder (`$NGSIM_DATA/lake`), each a Delta table in its own folder.
+
+    Safe for several threads and processes at once.
+    """
 
     def __init__(self, root: Path, options: WriteOptions | None = None) -> None:
         self.root = root
         self.options = options or WriteOptions()
-        self._logs: dict[str, DeltaLog] = {}
+        self._logs: dict[Table, DeltaLog] = {}
 
     def replace(
         self,
@@ -62,25 +62,32 @@ class ParquetStorage:
         """Make the rows of `chunks` the content of `partition`, in one commit.
 
         `partition` names at least the identity columns; columns it names may be absent from
-        the chunks. Rows keep the order they come in, a chunk is never split over two files of
-        one folder. At most `options.threads` chunks are being written while the next is made.
-        The same content as is live makes no version.
+        the chunks. Rows keep the order they come in; a chunk is never split over two files of
+        one Hive folder. At most `options.threads` chunks are in the making while the next one
+        is asked for. No chunks: the partition becomes empty.
 
-        Raises SchemaMismatch, InvalidPartition, ConflictingWrite, DiskFull, ReadOnlyLake;
-        what was live before then still is.
+        The same content as is live stays live; where it came out of other sources, parameters
+        or code, that is recorded. Raises SchemaMismatch, InvalidPartition, ConflictingWrite,
+        DiskFull, ReadOnlyLake; what was live before then still is.
         """
-        values = _checked(table, partition)
-        log = self._log(table)
-        with writing(log.folder):
-            base = log.create()
-            log.require_schema()
-            writer = _Writer(table, values, log.folder, self.options)
+        values = checked(table, partition)
+        base = self._log(table).open()
+        self._sweep(table, staged=False)
+        write = uuid4().hex[:12]
+        folder = self.root / table.name
+        with claimed(folder, write):
+            writer = PartitionWriter(table, values, folder, self.options, write)
             try:
-                added = writer.write(chunks)
-                return self._commit(table, values, log, base, added, writer, provenance)
+                written = writer.write(chunks)
+                commit = self._commit(
+                    table, values, base, write, written, provenance or Provenance()
+                )
             except BaseException:
                 writer.discard()
                 raise
+            if not commit.changed:
+                writer.discard()
+            return commit
 
     def scan(
         self,
@@ -89,50 +96,48 @@ class ParquetStorage:
         *,
         version: int | None = None,
     ) -> pl.LazyFrame:
-        """Rows of the table (or of the partition) in its logical schema, lazily.
+        """Rows of the table, or of the folders that agree with `partition`, lazily.
 
-        An absent table or partition is an empty frame. UnknownVersion for a version the table
-        never had.
+        The schema is the table's, partition columns included; rows of a folder come in the
+        order they were written. An absent table or partition is an empty frame. UnknownVersion
+        for a version the table never had, or that was vacuumed.
         """
         log = self._log(table)
         snapshot = log.current() if version is None else log.at(version)
-        files = snapshot.of(partition) if snapshot else ()
-        return _scan(table, log.folder, files)
+        return _scan(table, log.folder, snapshot.of(partition) if snapshot else ())
 
     def frames(
         self, table: Table, partition: Mapping[str, str], columns: Sequence[str] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """Rows of the partition, one frame per data file, in order."""
+        """Rows of the partition in order, one frame per data file, as one version holds them.
+
+        DamagedFile if one cannot be read.
+        """
         log = self._log(table)
         snapshot = log.current()
         for file in snapshot.of(partition) if snapshot else ():
-            frame = _scan(table, log.folder, (file,))
-            yield (frame.select(columns) if columns is not None else frame).collect()
+            rows = _scan(table, log.folder, (file,))
+            try:
+                yield (rows if columns is None else rows.select(columns)).collect()
+            except (pl.exceptions.ComputeError, OSError) as error:
+                path = log.folder / file.path
+                raise DamagedFile(table.name, path, str(error).splitlines()[0]) from error
 
     def current(self, table: Table, partition: Mapping[str, str]) -> Commit | None:
-        """What is live in the partition and which write made it, None if nothing is."""
+        """What is live in the partition and which write made it; None if it was never written.
+
+        A partition that was replaced by no rows has a commit without files.
+        """
         log = self._log(table)
         snapshot = log.current()
         if snapshot is None:
             return None
-        values = _checked(table, partition)
-        files = snapshot.of(_identity(table, values))
-        if not files:
+        identity = identity_of(table, checked(table, partition))
+        live = snapshot.of(identity)
+        origin = _origin(log, identity, live)
+        if origin is None and not live:
             return None
-        writes = {file.write for file in files}
-        for version, info in reversed(log.history().items()):
-            lineage = info.get(LINEAGE, {})
-            if lineage.get("write") in writes:
-                return _commit_of(
-                    table,
-                    values,
-                    version,
-                    files,
-                    provenance_of(lineage),
-                    changed=False,
-                    timestamp_ms=info.get("timestamp"),
-                )
-        return _commit_of(table, values, snapshot.version, files, Provenance(), changed=False)
+        return _live_commit(table, identity, live, origin)
 
     def partitions(self, table: Table) -> list[dict[str, str]]:
         """Identity of every partition that has rows, sorted."""
@@ -143,149 +148,157 @@ class ParquetStorage:
         }
         return [dict(zip(table.identity, values, strict=True)) for values in sorted(found)]
 
+    def files(self, table: Table, partition: Mapping[str, str] | None = None) -> list[DataFile]:
+        """Live data files, in order of their rows; paths are relative to `root / table.name`."""
+        snapshot = self._log(table).current()
+        return list(snapshot.of(partition)) if snapshot else []
+
+    def history(self, table: Table) -> list[Version]:
+        """Every version of the table, newest first."""
+        return [
+            _version(table.name, number, info)
+            for number, info in reversed(self._log(table).history().items())
+        ]
+
+    def verify(self, table: Table, partition: Mapping[str, str] | None = None) -> list[Damage]:
+        """Read every live file and compare its SHA-256 with what was written."""
+        log = self._log(table)
+        try:
+            snapshot = log.current()
+        except DamagedFile as error:
+            fix = f"restore {error.path} from a backup, or move {log.folder} aside and rebuild"
+            return [Damage(table.name, {}, error.path, error.reason, fix)]
+        return list(damages(table.name, log.folder, snapshot.of(partition) if snapshot else ()))
+
+    def sweep(self, table: Table) -> list[Path]:
+        """Remove files that killed writers left behind, and return their paths.
+
+        Every write does the same first, but for the Delta library's own temporary files.
+        """
+        return self._sweep(table, staged=True)
+
+    def _sweep(self, table: Table, *, staged: bool) -> list[Path]:
+        log = self._log(table)
+
+        def is_committed(write: str) -> bool:
+            lineages = (Lineage.in_commit(info) for info in log.history().values())
+            return any(lineage is not None and lineage.write == write for lineage in lineages)
+
+        removed = sweep_leftovers(log.folder, is_committed)
+        return removed + sweep_staged(log.folder) if staged else removed
+
     def _log(self, table: Table) -> DeltaLog:
-        return self._logs.setdefault(table.name, DeltaLog(self.root / table.name, table))
+        return self._logs.setdefault(table, DeltaLog(self.root / table.name, table))
 
     def _commit(
         self,
         table: Table,
         partition: Mapping[str, str],
-        log: DeltaLog,
         base: Snapshot,
-        added: list[tuple[DataFile, AddAction]],
-        writer: _Writer,
-        provenance: Provenance | None,
+        write: str,
+        written: Sequence[Written],
+        provenance: Provenance,
     ) -> Commit:
-        identity = _identity(table, partition)
-        files = tuple(file for file, _ in added)
-        known = provenance or Provenance()
-        lineage = lineage_of(table.name, identity, writer.write_id, files, known)
+        """Make `written` live, unless the same content is or somebody else's now is."""
+        log = self._log(table)
+        identity = identity_of(table, partition)
+        files = tuple(file for file, _ in written)
         before = base.of(identity)
         for attempt in range(_COMMIT_ATTEMPTS):
-            newest = log.create()
+            newest = log.current() or base
             live = newest.of(identity)
-            if sorted(f.content for f in live) == sorted(f.content for f in files):
-                writer.discard()
-                return self.current(table, partition) or _commit_of(
-                    table, partition, newest.version, (), known, changed=False
+            if _same_content(live, files) and is_sound(log.folder, live):
+                origin = _origin(log, identity, live)
+                lineage = Lineage.of(
+                    table.name,
+                    identity,
+                    origin.lineage.write if origin else write,
+                    live,
+                    provenance,
+                    operation="confirm" if origin else "replace",
                 )
-            if live != before:
+                if (origin and origin.lineage.same_origin(lineage)) or log.commit(
+                    newest, lineage, None
+                ) is not None:
+                    return _live_commit(table, identity, live, _origin(log, identity, live))
+            elif live != before:
                 raise ConflictingWrite(table.name, identity, newest.version)
-            version = log.commit([action for _, action in added], identity, newest, lineage)
-            if version is not None:
-                return _commit_of(
-                    table,
-                    partition,
-                    version,
-                    files,
-                    known,
-                    changed=True,
-                    timestamp_ms=int(time.time() * 1000),
-                )
-            time.sleep(random.uniform(0, 0.005 * min(attempt + 1, 20)))  # noqa: S311 - spreads retries
+            else:
+                lineage = Lineage.of(table.name, identity, write, files, provenance)
+                actions = [action for _, action in written]
+                if log.commit(newest, lineage, actions) is not None:
+                    made = _origin(log, identity, files)
+                    return replace(_live_commit(table, identity, files, made), changed=True)
+            # the version number went to another partition's writer: spread the next tries
+            time.sleep(random.uniform(0, 0.004 * min(attempt + 1, 25)))  # noqa: S311
         raise ConflictingWrite(table.name, identity, base.version)
 
 
-class _Writer:
-    """The data files of one write."""
+class _Origin(NamedTuple):
+    """The version that made some files live, and the newest record about them."""
 
-    def __init__(
-        self, table: Table, partition: Mapping[str, str], folder: Path, options: WriteOptions
-    ) -> None:
-        self.write_id = uuid4().hex[:12]
-        self._table = table
-        self._partition = partition
-        self._folder = folder
-        self._options = options
-        self._encoder = ParquetEncoder(table, options)
-        self._free = tuple(name for name in table.partition_by if name not in partition)
-        self._waiting: dict[tuple[str, ...], list[pl.DataFrame]] = {}
-        self._written: list[Path] = []
-
-    def write(self, chunks: Iterable[pl.DataFrame]) -> list[tuple[DataFile, AddAction]]:
-        """Write every chunk; returns the files, on the disk, in order."""
-        done: list[tuple[DataFile, AddAction]] = []
-        running: set[Future[tuple[DataFile, AddAction]]] = set()
-        number = 0
-        with ThreadPoolExecutor(self._options.threads, "parquet") as pool:
-            for folder, frame in self._files(chunks):
-                running.add(pool.submit(self._write, folder, frame, number))
-                number += 1
-                del frame
-                if len(running) >= self._options.threads:
-                    finished, running = wait(running, return_when=FIRST_COMPLETED)
-                    done += [future.result() for future in finished]
-            done += [future.result() for future in running]
-        for folder in {path.parent for path in self._written}:
-            sync_folder(folder)
-        return sorted(done, key=lambda one: one[0].order)
-
-    def discard(self) -> None:
-        """Remove the files again."""
-        for path in self._written:
-            path.unlink(missing_ok=True)
-
-    def _files(
-        self, chunks: Iterable[pl.DataFrame]
-    ) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
-        """Frames that make one file each, with the values of their free partition columns."""
-        for chunk in chunks:
-            for values, frame in self._split(self._fit(chunk)):
-                waiting = self._waiting.setdefault(values, [])
-                waiting.append(frame)
-                if sum(piece.height for piece in waiting) >= self._options.file_rows:
-                    yield values, pl.concat(self._waiting.pop(values))
-        for values in sorted(self._waiting):
-            yield values, pl.concat(self._waiting[values])
-        self._waiting.clear()
-
-    def _fit(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        named = [name for name in self._partition if name in chunk.columns]
-        for name in named:
-            if not (chunk[name].cast(pl.String) == self._partition[name]).all():
-                raise SchemaMismatch(
-                    self._table.name,
-                    [f"column {name} has other values than {self._partition[name]}"],
-                )
-        return fit(self._table, chunk.drop(named), self._partition)
-
-    def _split(self, frame: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
-        if frame.is_empty():
-            return
-        if not self._free:
-            yield (), frame
-            return
-        parts = frame.partition_by(self._free, maintain_order=True, include_key=False, as_dict=True)
-        for values, part in parts.items():
-            yield tuple(str(value) for value in values), part
-
-    def _write(
-        self, values: tuple[str, ...], frame: pl.DataFrame, number: int
-    ) -> tuple[DataFile, AddAction]:
-        partition = dict(self._partition) | dict(zip(self._free, values, strict=True))
-        partition = {name: partition[name] for name in self._table.partition_by}
-        _checked(self._table, partition)
-        content, footer = self._encoder.encode(frame)
-        digest = hashlib.sha256(content).hexdigest()
-        relative = "/".join(
-            [f"{name}={value}" for name, value in partition.items()]
-            + [f"{number:05d}-{digest}-{self.write_id}.parquet"]
-        )
-        path = self._folder / relative
-        make_folder(path.parent)
-        self._written.append(path)
-        _write_synced(path, content)
-        file = DataFile(relative, partition, frame.height, content.size)
-        return file, add_action(file, footer)
+    version: int
+    timestamp: datetime
+    lineage: Lineage
 
 
-def _write_synced(path: Path, content: object) -> None:
-    import os
+def _origin(log: DeltaLog, identity: Mapping[str, str], live: Sequence[DataFile]) -> _Origin | None:
+    """Where the live files of a partition come from, None if the log does not tell."""
+    writes = {file.write for file in live}
+    newest: Lineage | None = None
+    for version, info in reversed(log.history().items()):
+        lineage = Lineage.in_commit(info)
+        if lineage is None or lineage.partition != identity:
+            continue
+        if live and lineage.write not in writes:
+            continue
+        if not live and lineage.files:
+            return None  # the last record is of rows that a rollback has taken back
+        newest = newest or lineage
+        if lineage.operation == "replace":
+            return _Origin(version, _time(info), newest)
+    return None
 
-    with path.open("wb") as file:
-        file.write(content)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
+
+def _live_commit(
+    table: Table, identity: Mapping[str, str], live: Sequence[DataFile], origin: _Origin | None
+) -> Commit:
+    return Commit(
+        table=table.name,
+        partition=identity,
+        version=origin.version if origin else -1,
+        rows=sum(file.rows for file in live),
+        bytes=sum(file.bytes for file in live),
+        files=tuple(live),
+        changed=False,
+        provenance=origin.lineage.provenance if origin else Provenance(),
+        write=origin.lineage.write if origin else "",
+        timestamp=origin.timestamp if origin else None,
+    )
+
+
+def _same_content(live: Sequence[DataFile], files: Sequence[DataFile]) -> bool:
+    return sorted(file.content for file in live) == sorted(file.content for file in files)
+
+
+def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
+    lineage = Lineage.in_commit(info)
+    files = lineage.files if lineage else None
+    return Version(
+        table=table,
+        version=number,
+        timestamp=_time(info),
+        operation=lineage.operation if lineage else str(info.get("operation", "")).lower(),
+        partition=lineage.partition if lineage else {},
+        rows=sum(file["rows"] for file in files) if files is not None else None,
+        bytes=sum(file["bytes"] for file in files) if files is not None else None,
+        files=len(files) if files is not None else None,
+        provenance=lineage.provenance if lineage else Provenance(),
+    )
+
+
+def _time(info: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
 
 
 def _scan(table: Table, folder: Path, files: Sequence[DataFile]) -> pl.LazyFrame:
@@ -300,50 +313,3 @@ def _scan(table: Table, folder: Path, files: Sequence[DataFile]) -> pl.LazyFrame
         hive_schema=hive or None,
         missing_columns="insert",
     ).select(table.schema.names())
-
-
-def _checked(table: Table, partition: Mapping[str, str]) -> dict[str, str]:
-    """The partition in the order of the table's columns; InvalidPartition if it is none."""
-    unknown = [name for name in partition if name not in table.partition_by]
-    missing = [name for name in table.identity if name not in partition]
-    if unknown or missing:
-        raise InvalidPartition(
-            table.name,
-            partition,
-            "; ".join(
-                [f"{name} is no partition column" for name in unknown]
-                + [f"{name} is not given" for name in missing]
-            ),
-        )
-    for name, value in partition.items():
-        if not _PARTITION_VALUE.fullmatch(str(value)):
-            raise InvalidPartition(table.name, partition, f"{name} is {value!r}")
-    return {name: str(partition[name]) for name in table.partition_by if name in partition}
-
-
-def _identity(table: Table, partition: Mapping[str, str]) -> dict[str, str]:
-    return {name: partition[name] for name in table.identity}
-
-
-def _commit_of(
-    table: Table,
-    partition: Mapping[str, str],
-    version: int,
-    files: tuple[DataFile, ...],
-    provenance: Provenance,
-    *,
-    changed: bool,
-    timestamp_ms: int | None = None,
-) -> Commit:
-    return Commit(
-        table=table.name,
-        partition=_identity(table, partition),
-        version=version,
-        rows=sum(file.rows for file in files),
-        bytes=sum(file.bytes for file in files),
-        files=files,
-        changed=changed,
-        provenance=provenance,
-        write=next((file.write or "" for file in files), ""),
-        timestamp_ms=timestamp_ms,
-    )

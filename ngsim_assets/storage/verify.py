@@ -1,0 +1,59 @@
+"""Whether the bytes on the disk are the bytes that were written.
+
+The hash a file must have is part of its name, so nothing but the file list is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ngsim_assets.storage.manifest import DataFile
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something a table names that is not as it was written, and what mends it."""
+
+    table: str
+    partition: Mapping[str, str]
+    path: Path
+    problem: str
+    fix: str
+
+
+def damages(table: str, folder: Path, files: Iterable[DataFile]) -> Iterator[Damage]:
+    """Read every file and compare its hash; yields what does not fit."""
+    for file in files:
+        problem = _problem(folder / file.path, file)
+        if problem:
+            yield Damage(
+                table,
+                file.partition,
+                folder / file.path,
+                problem,
+                f"materialize this partition of {table} again: it is rewritten from its input",
+            )
+
+
+def is_sound(folder: Path, files: Iterable[DataFile]) -> bool:
+    """Whether every file is there and holds the bytes that were written."""
+    return all(not _problem(folder / file.path, file) for file in files)
+
+
+def _problem(path: Path, file: DataFile) -> str:
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            return f"has {size} bytes instead of {file.bytes}"
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if file.sha256 and digest != file.sha256:
+        return "was changed after it was written: its SHA-256 differs"
+    return ""
