@@ -307,3 +307,28 @@ def si_columns(site: Site) -> dict[str, pl.Expr]:
     }
     converted["time_headway"] = pl.col("time_headway").cast(pl.Float64)
     return converted
+
+
+def physical_from_si() -> dict[str, pl.Expr]:
+    """The inverse of `si_columns` for writers: unscaled integers of the raw columns from SI ones.
+
+    Reads x_position, y_position, length, width, easting, northing [m], speed [m/s] and
+    acceleration [m/s²]; returns expressions by canonical name with the types of RAW_PHYSICAL.
+    """
+    units = {
+        "local_x": ("x_position", FOOT),
+        "local_y": ("y_position", FOOT),
+        "global_x": ("easting", US_SURVEY_FOOT),
+        "global_y": ("northing", US_SURVEY_FOOT),
+        "v_length": ("length", FOOT),
+        "v_width": ("width", FOOT),
+        "v_vel": ("speed", FOOT),
+        "v_acc": ("acceleration", FOOT),
+    }
+    return {
+        raw: (pl.col(name) * (10 ** decimals_of(raw) / unit))
+        .round()
+        .cast(RAW_PHYSICAL[raw])
+        .alias(raw)
+        for raw, (name, unit) in units.items()
+    }
