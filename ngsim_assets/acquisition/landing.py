@@ -1,8 +1,7 @@
 """What has been delivered: files, which rows of which partition each held, what was refused.
 
 Belongs here: the record of deliveries on disk, and who may change it when. Does not belong
-here: reading any format, knowing what a partition means. Rows lie in part files whose inside
-only the domain knows.
+here: reading any format, what a partition or the inside of a part file means.
 
     <root>/files/00000007-3f5a90c1d2e4/manifest.json   one folder per delivered content
                                        *.parquet       its rows, by partition
@@ -22,9 +21,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -32,6 +31,7 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 
 from ngsim_assets.acquisition.content import Content
+from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile, Delivery, Record, Rejection
 from ngsim_assets.acquisition.errors import DamagedManifest, RowsUnaccounted
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
@@ -39,140 +39,10 @@ from ngsim_assets.storage.errors import writing
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A path under which a delivered content was seen.
-
-    Attributes:
-        path: absolute. member: name inside an archive, None for a plain file.
-        size, mtime_ns, sha256: of the file at `path`, the archive as a whole.
-        order: counts claims over the whole landing zone; of two claims on one path and member
-            the later one holds.
-    """
-
-    path: str
-    member: str | None
-    size: int
-    mtime_ns: int
-    sha256: str
-    order: int = 0
-
-    @property
-    def place(self) -> tuple[str, str | None]:
-        """What can hold one content at a time."""
-        return self.path, self.member
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The rows of one partition in one delivered file.
-
-    Attributes:
-        rows: how many. content: hash of them. parts: file names in the delivery's folder.
-        extras: facts the domain keeps beside them.
-    """
-
-    rows: int
-    content: Content
-    parts: tuple[str, ...]
-    extras: Mapping[str, int | str | None] = field(default_factory=dict[str, "int | str | None"])
-
-
-@dataclass(frozen=True)
-class DeliveredFile:
-    """The manifest of one delivered content.
-
-    Attributes:
-        name: what its rows say they came from; the name of the first path it was seen under.
-        sha256, size: of the delivered bytes, unpacked.
-        columns: delivered columns that hold any value.
-        rows: rows read. partitions: where they went. unassigned: those that no partition took.
-        options: what was told when it was taken in; told otherwise, it is another delivery.
-        claims: the paths that hold it. sequence: order of delivery.
-    """
-
-    name: str
-    sha256: str
-    size: int
-    columns: tuple[str, ...]
-    rows: int
-    partitions: Mapping[str, Share]
-    unassigned: Share | None
-    options: Mapping[str, str | None]
-    claims: tuple[Claim, ...]
-    sequence: int = 0
-
-    @property
-    def folder(self) -> str:
-        """Name of its folder."""
-        return f"{self.sequence:08d}-{self.sha256[:12]}"
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What one file delivered of one partition; `parts` are the files its rows lie in."""
-
-    partition: str
-    file: DeliveredFile
-    share: Share
-    parts: tuple[Path, ...]
-
-    @property
-    def rows(self) -> int:
-        """Rows of this partition in this file."""
-        return self.share.rows
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A file that could not be taken in. The file itself is left as it is."""
-
-    path: str
-    member: str | None
-    size: int
-    mtime_ns: int
-    error: str
-    problem: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
 class Staging:
     """A place to write a delivery aside; gone when its context ends, unless promoted."""
 
     folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What has been delivered, at one moment.
-
-    Attributes:
-        root: folder of the deliveries' folders. files: live deliveries in the order they came.
-    """
-
-    root: Path
-    files: tuple[DeliveredFile, ...]
-
-    def deliveries(self, partition: str) -> list[Delivery]:
-        """Live deliveries of one partition in the order they came.
-
-        Deliveries that hold the same rows are one: the first of them stands for all, since the
-        same rows again, in another order, file or format, say nothing new.
-        """
-        found: dict[Content, Delivery] = {}
-        for file in self.files:
-            share = file.partitions.get(partition)
-            if share is not None and share.content not in found:
-                parts = self._paths(file, share)
-                found[share.content] = Delivery(partition, file, share, parts)
-        return list(found.values())
-
-    def unassigned(self, file: DeliveredFile) -> tuple[Path, ...]:
-        """Files with the rows of `file` that no partition took."""
-        return self._paths(file, file.unassigned) if file.unassigned else ()
-
-    def _paths(self, file: DeliveredFile, share: Share) -> tuple[Path, ...]:
-        return tuple(self.root / file.folder / part for part in share.parts)
 
 
 class LandingZone:

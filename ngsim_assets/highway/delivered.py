@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ngsim_assets.acquisition.deliveries import DeliveredFile, Delivery
 from ngsim_assets.acquisition.errors import NothingDelivered
-from ngsim_assets.acquisition.landing import DeliveredFile, Delivery, LandingZone
+from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.acquisition.ordering import stable_order
 from ngsim_assets.acquisition.parts import Parts
 from ngsim_assets.highway.formats import BATCH_SCHEMA

@@ -270,6 +270,13 @@ class UnusableClock(SourceError):
         )
 
 
+class NoFilesInFolder(SourceError):
+    """A folder without any file to take in."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, "holds no files", "name a file, or a folder with files in it")
+
+
 class BadPartitionKey(NgsimAssetsError):
     """A text that names no recording."""
 

@@ -11,18 +11,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile
 from ngsim_assets.acquisition.errors import FileStillChanging
-from ngsim_assets.acquisition.landing import (
-    Change,
-    Claim,
-    DeliveredFile,
-    LandingZone,
-    Staging,
-    absolute,
-)
+from ngsim_assets.acquisition.landing import Change, LandingZone, Staging, absolute
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import archives
 from ngsim_assets.highway.delivered import delivered_rows, recording_t0, unassigned_rows
@@ -36,6 +30,7 @@ from ngsim_assets.highway.errors import (
     UnknownHighway,
 )
 from ngsim_assets.highway.formats import canonical_locations
+from ngsim_assets.highway.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey, check_recording
 from ngsim_assets.highway.recordings import Assignment, assign_recordings
 from ngsim_assets.highway.sites import SITES
@@ -56,71 +51,6 @@ __all__ = [
 # Raised by hand when reading or sorting changes what becomes of the same bytes: files taken in
 # before are then read again when they are handed over again.
 READER = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeProgress:
-    """How far the reading of a file has come; bytes are of the file, or of an archive's member."""
-
-    path: Path
-    name: str
-    bytes_done: int
-    bytes_total: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Intake:
-    """What one file, or member of an archive, delivered.
-
-    Attributes:
-        path, name: where it lies, and what its rows say they came from.
-        rows: read. partitions: rows by partition key. unassigned: rows that no partition took.
-        changed: whether this call changed what the landing zone holds.
-        note: why nothing was taken, empty where something was.
-    """
-
-    path: Path
-    name: str
-    rows: int
-    partitions: Mapping[str, int] = field(default_factory=dict[str, int])
-    unassigned: int = 0
-    changed: bool = False
-    note: str = ""
-
-    @property
-    def keys(self) -> list[PartitionKey]:
-        """Partitions it holds rows of, sorted."""
-        return sorted(PartitionKey.parse(key) for key in self.partitions)
-
-    def summary(self) -> dict[str, object]:
-        """For machines: everything, as plain values."""
-        return {
-            "path": str(self.path),
-            "name": self.name,
-            "rows": self.rows,
-            "partitions": dict(self.partitions),
-            "unassigned": self.unassigned,
-            "changed": self.changed,
-            "note": self.note,
-        }
-
-    def sentence(self) -> str:
-        """For people: one line."""
-        parts = [f"{key} {rows:,}" for key, rows in self.partitions.items()]
-        if self.unassigned:
-            parts.append(f"of no recording {self.unassigned:,}")
-        rows = f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else ""
-        return f"{self.name}: {'; '.join(text for text in (self.note, rows) if text)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A file, or member of an archive, that was not taken in, and why. It is left as it is."""
-
-    path: Path
-    name: str
-    error: NgsimAssetsError
 
 
 Progress = Callable[[IntakeProgress], None]
@@ -332,7 +262,7 @@ class _TakeIn:
             self._sha256 = digest.hexdigest() if is_plain else self._hash()
             with self._landing.changing() as change:
                 if cut is not None:
-                    raise _Cut(cut, {str(key) for key in self._assign(member, spill, change).keys})
+                    raise self._cut(cut, member, spill, change)
                 return self._keep(member, spill, digest, change, staging)
 
     def _read(self, member: SourceMember, spill: Spill, digest: _Digest) -> None:
@@ -399,6 +329,15 @@ class _TakeIn:
             recording=self._told["recording"],
             coordinates=spill.coordinates,
         )
+
+    def _cut(
+        self, error: CutAtExcelLimit, member: SourceMember, spill: Spill, change: Change
+    ) -> _Cut | CutAtExcelLimit:
+        try:
+            assignment = self._assign(member, spill, change)
+        except NgsimAssetsError:
+            return error
+        return _Cut(error, {str(key) for key in assignment.keys})
 
     def _agrees(self, file: DeliveredFile) -> bool:
         """Whether `file` was taken in as this one is to be; what is not told now agrees."""

@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ngsim_assets.acquisition.content import ContentTally
-from ngsim_assets.acquisition.landing import Share
+from ngsim_assets.acquisition.deliveries import Share
 from ngsim_assets.acquisition.ordering import stable_order
 from ngsim_assets.acquisition.parts import Parts, PartWriter
 from ngsim_assets.highway.formats import BATCH_SCHEMA, RAW_PHYSICAL

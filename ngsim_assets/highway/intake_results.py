@@ -1,0 +1,75 @@
+"""What taking a file in comes to, for machines and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway.keys import PartitionKey
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeProgress:
+    """How far the reading of a file has come; bytes are of the file, or of an archive's member."""
+
+    path: Path
+    name: str
+    bytes_done: int
+    bytes_total: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What one file, or member of an archive, delivered.
+
+    Attributes:
+        path, name: where it lies, and what its rows say they came from.
+        rows: read. partitions: rows by partition key. unassigned: rows that no partition took.
+        changed: whether this call changed what the landing zone holds.
+        note: why nothing was taken, empty where something was.
+    """
+
+    path: Path
+    name: str
+    rows: int
+    partitions: Mapping[str, int] = field(default_factory=dict[str, int])
+    unassigned: int = 0
+    changed: bool = False
+    note: str = ""
+
+    @property
+    def keys(self) -> list[PartitionKey]:
+        """Partitions it holds rows of, sorted."""
+        return sorted(PartitionKey.parse(key) for key in self.partitions)
+
+    def summary(self) -> dict[str, object]:
+        """For machines: everything, as plain values."""
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "rows": self.rows,
+            "partitions": dict(self.partitions),
+            "unassigned": self.unassigned,
+            "changed": self.changed,
+            "note": self.note,
+        }
+
+    def sentence(self) -> str:
+        """For people: one line."""
+        parts = [f"{key} {rows:,}" for key, rows in self.partitions.items()]
+        if self.unassigned:
+            parts.append(f"of no recording {self.unassigned:,}")
+        rows = f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else ""
+        return f"{self.name}: {'; '.join(text for text in (self.note, rows) if text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file, or member of an archive, that was not taken in, and why. It is left as it is."""
+
+    path: Path
+    name: str
+    error: NgsimAssetsError
