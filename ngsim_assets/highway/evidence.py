@@ -1,0 +1,176 @@
+"""What several rows together say of each row, gathered from the kernels for the rules to judge.
+
+Belongs here: from columns to arrays, through the kernels in their order, and back to columns.
+Does not belong here: the kernels, the rules.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ngsim_assets.highway import tracks
+from ngsim_assets.highway.formats import si_columns
+from ngsim_assets.highway.key_faults import key_faults
+from ngsim_assets.highway.leaders import NEIGHBOURS, leader_evidence
+from ngsim_assets.highway.points import ASSUMED_CLASS, LANE_NOT_TOLD, VEHICLE_TYPES
+from ngsim_assets.highway.position_faults import position_faults
+from ngsim_assets.highway.sites import Site
+from ngsim_assets.highway.validation_rules import ValidationParameters
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+# Kinds of lane whose numbers count them from the left, so that n and n + 1 lie side by side.
+_SIDE_BY_SIDE = ("mainline", "auxiliary", "through")
+
+_NO_KEY = -(2**31)
+
+
+class Evidence(NamedTuple):
+    """Attributes:
+    columns: one row per judged row, for the rules of `validation_rules.across_rules`.
+    computed: columns of TrajectoryPoint that take several rows.
+    """
+
+    columns: pl.DataFrame
+    computed: list[pl.Series]
+
+
+def gather(
+    rows: pl.DataFrame,
+    points: pl.DataFrame,
+    site: Site,
+    parameters: ValidationParameters,
+    sound: Mask,
+    on_grid: Mask,
+    neighbours: pl.LazyFrame | None,
+) -> Evidence:
+    """Evidence on every row of `rows`.
+
+    A row is believed if it is sound by itself, the one of its key, and where its track says;
+    only believed rows are evidence of anything.
+
+    Args:
+        rows: raw rows in order. points: the same in SI.
+        sound: rows that keep all rules of their own. on_grid: those with a trusted clock.
+        neighbours: as `validate.neighbours`; None where `rows` are the whole recording.
+    """
+    vehicle, frame = (_integers(points[name], _NO_KEY) for name in ("vehicle_id", "frame"))
+    x, y, speed = (_floats(points[name]) for name in ("x_position", "y_position", "speed"))
+    of_key = key_faults(rows, vehicle, frame, x, y, sound)
+    usable = sound & (of_key == 0)
+    limits = parameters.position_limits(site)
+    of_position = position_faults(vehicle, frame, x, y, speed, usable, limits)
+    believed = usable & (of_position == 0)
+
+    motion = tracks.differences(vehicle, frame, x, y, believed)
+    lane = _integers(points["lane_id"], tracks.UNKNOWN)
+    dated = on_grid & (vehicle != _NO_KEY) & (frame != _NO_KEY)
+    missing, seen = tracks.coverage(vehicle, frame, dated)
+    classes = _integers(rows["v_class"], tracks.UNKNOWN)
+    usual_class = tracks.usual(vehicle, classes, believed)
+    context = _context(points.filter(believed)) if neighbours is None else neighbours.collect()
+    leaders = leader_evidence(points, context, two_way=site.arterial)
+    columns = pl.DataFrame(
+        {
+            "key_fault": of_key,
+            "position_fault": of_position,
+            "lane_fault": tracks.lane_faults(vehicle, frame, lane, _side_by_side(site), believed),
+            "pace_low": motion.pace_low,
+            "pace_high": motion.pace_high,
+            "class_differs": believed & (classes != usual_class) & (classes != tracks.UNKNOWN),
+            "length_differs": _differs(rows["v_length"], vehicle, believed),
+            "width_differs": _differs(rows["v_width"], vehicle, believed),
+            "frames_missing": missing,
+            "frames_seen": pl.Series(seen).replace(tracks.UNKNOWN, None),
+            "leader_gap": _where(believed, leaders.gap),
+            "spacing": _where(believed, leaders.spacing),
+            "unreciprocated": leaders.unreciprocated & believed,
+        }
+    )
+    motions = ("velocity_x", "velocity_y", "acceleration_x", "acceleration_y")
+    computed = [pl.Series(name, getattr(motion, name), nan_to_null=True) for name in motions]
+    return Evidence(columns, [*computed, _vehicle_type(usual_class)])
+
+
+def gather_neighbours(
+    raw: pl.LazyFrame, site: Site, parameters: ValidationParameters
+) -> pl.DataFrame:
+    """NEIGHBOURS of a whole recording from its raw rows, with the rules a position must keep."""
+    si = si_columns(site)
+    sound = (
+        pl.col("vehicle_id").is_not_null()
+        & pl.col("frame_id").is_not_null()
+        & si["y_position"].is_between(site.y.low, site.y.high)
+        & si["x_position"].is_between(site.x.low, site.x.high)
+    )
+    narrow = (
+        raw.filter(sound)
+        .select(
+            "vehicle_id",
+            pl.col("frame_id").alias("frame"),
+            si["x_position"].cast(pl.Float32),
+            si["y_position"].cast(pl.Float32),
+            si["speed"].cast(pl.Float32),
+            si["length"].cast(pl.Float32),
+            _told_lane(),
+            pl.col("following").alias("following_id"),
+        )
+        .collect(engine="streaming")
+    )
+    vehicle, frame = narrow["vehicle_id"].to_numpy(), narrow["frame"].to_numpy()
+    key = (vehicle.astype(np.int64) << 32) + frame
+    if (np.diff(key) < 0).any():
+        narrow = narrow.sort("vehicle_id", "frame", maintain_order=True)
+        vehicle, frame = narrow["vehicle_id"].to_numpy(), narrow["frame"].to_numpy()
+    alone = np.ones(vehicle.size, np.bool_)
+    alone[:-1] = (vehicle[1:] != vehicle[:-1]) | (frame[1:] != frame[:-1])
+    x, y, speed = (_floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
+    limits = parameters.position_limits(site)
+    faults = position_faults(vehicle, frame, x, y, speed, alone, limits)
+    return _context(narrow.filter(alone & (faults == 0)))
+
+
+def _context(points: pl.DataFrame) -> pl.DataFrame:
+    return points.select(pl.col(name).cast(dtype) for name, dtype in NEIGHBOURS.items())
+
+
+def _told_lane() -> pl.Expr:
+    return pl.when(~pl.col("lane_id").is_in(LANE_NOT_TOLD)).then(pl.col("lane_id"))
+
+
+def _side_by_side(site: Site) -> Mask:
+    through = np.zeros(max(site.lanes) + 1, np.bool_)
+    for lane, kind in site.lanes.items():
+        through[lane] = kind.startswith(_SIDE_BY_SIDE)
+    return through
+
+
+def _differs(size: pl.Series, vehicle: Integers, believed: Mask) -> Mask:
+    """Whether a delivered size, exact as delivered, is not the usual one of its track."""
+    hundredths = _integers(size.to_physical().cast(pl.Int32), tracks.UNKNOWN)
+    usual = tracks.usual(vehicle, hundredths, believed)
+    return believed & (hundredths != usual) & (hundredths != tracks.UNKNOWN)
+
+
+def _vehicle_type(usual_class: Integers) -> pl.Series:
+    types = pl.Series("vehicle_type", list(VEHICLE_TYPES.values()))
+    known = np.where(usual_class == tracks.UNKNOWN, ASSUMED_CLASS, usual_class)
+    return types.gather(known - 1)
+
+
+def _where(believed: Mask, value: Floats) -> Floats:
+    return np.where(believed, value, np.nan)
+
+
+def _integers(column: pl.Series, null: int) -> Integers:
+    return column.fill_null(null).to_numpy()
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -1,0 +1,146 @@
+"""What a row says of the vehicle ahead, against what that vehicle's own rows say.
+
+Belongs here: the narrow context of a whole recording that such rules need, and the look-up in
+it. Does not belong here: thresholds (validation_rules.py).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from numba import njit
+
+Doubles = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+
+NEIGHBOURS = pl.Schema(
+    {
+        "vehicle_id": pl.Int32(),
+        "frame": pl.Int32(),
+        "y_position": pl.Float32(),
+        "length": pl.Float32(),
+        "lane_id": pl.Int32(),
+        "following_id": pl.Int32(),
+    }
+)
+"""Context of a whole recording: believed rows only, sorted by vehicle and frame, one per pair.
+
+y_position and length in m; null length, lane or follower where unknown.
+"""
+
+_NONE = -1
+
+
+class LeaderEvidence(NamedTuple):
+    """Per row, NaN or 0 where there is no leader or nothing known of it.
+
+    Attributes:
+        gap: m from own front to the leader's rear, negative where they overlap; only of
+            leaders in the same lane.
+        spacing: m from own front to the leader's front.
+        unreciprocated: whether the leader names somebody else as its follower.
+    """
+
+    gap: Doubles
+    spacing: Doubles
+    unreciprocated: npt.NDArray[np.bool_]
+
+
+def leader_evidence(
+    points: pl.DataFrame, context: pl.DataFrame, *, two_way: bool
+) -> LeaderEvidence:
+    """Look every row's `preceding_id` up in `context` at the row's own frame.
+
+    Args:
+        points: vehicle_id, frame, y_position [m], lane_id, preceding_id.
+        context: as NEIGHBOURS.
+        two_way: whether a leader may stand at lower y (arterials).
+    """
+    own = _Own(
+        _codes(points["vehicle_id"]),
+        _codes(points["frame"]),
+        _codes(points["preceding_id"]),
+        _codes(points["lane_id"]),
+        points["y_position"].fill_null(float("nan")).to_numpy(),
+    )
+    vehicle = context["vehicle_id"].to_numpy()
+    starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(_NONE)))
+    theirs = _Theirs(
+        vehicle[starts],
+        np.append(starts, vehicle.size),
+        context["frame"].to_numpy(),
+        _codes(context["lane_id"]),
+        _codes(context["following_id"]),
+        context["y_position"].to_numpy(),
+        context["length"].fill_null(float("nan")).to_numpy(),
+    )
+    return LeaderEvidence(*_look_up(own, theirs, two_way))
+
+
+def _codes(column: pl.Series) -> Integers:
+    return column.fill_null(_NONE).to_numpy()
+
+
+class _Own(NamedTuple):
+    vehicle: Integers
+    frame: Integers
+    leader: Integers
+    lane: Integers
+    position: Doubles
+
+
+class _Theirs(NamedTuple):
+    """The context; block i of `starts` holds the rows of `vehicles[i]`."""
+
+    vehicles: Integers
+    starts: Longs
+    frame: Integers
+    lane: Integers
+    follower: Integers
+    position: Singles
+    length: Singles
+
+
+@njit(cache=True, nogil=True)
+def _look_up(
+    own: _Own, theirs: _Theirs, two_way: bool
+) -> tuple[Doubles, Doubles, npt.NDArray[np.bool_]]:
+    rows = own.vehicle.size
+    gap = np.full(rows, np.nan)
+    spacing = np.full(rows, np.nan)
+    unreciprocated = np.zeros(rows, np.bool_)
+    named = _NONE
+    start = end = at = 0
+    for row in range(rows):
+        if own.leader[row] < 1:
+            continue
+        if own.leader[row] != named:
+            named = own.leader[row]
+            block = np.searchsorted(theirs.vehicles, named)
+            start = end = 0
+            if block < theirs.vehicles.size and theirs.vehicles[block] == named:
+                start, end = theirs.starts[block], theirs.starts[block + 1]
+            at = start
+        # The next row mostly wants the next frame of the same leader.
+        if at < end and theirs.frame[at] != own.frame[row]:
+            if at + 1 < end and theirs.frame[at + 1] == own.frame[row]:
+                at += 1
+            else:
+                at = start + np.searchsorted(theirs.frame[start:end], own.frame[row])
+        if at >= end or theirs.frame[at] != own.frame[row]:
+            at = start
+            continue
+        ahead = theirs.position[at] - own.position[row]
+        if two_way:
+            ahead = abs(ahead)
+        spacing[row] = ahead
+        if own.lane[row] == theirs.lane[at]:
+            gap[row] = ahead - theirs.length[at]
+        follower = theirs.follower[at]
+        unreciprocated[row] = follower >= 0 and follower != own.vehicle[row]
+    return gap, spacing, unreciprocated

@@ -1,0 +1,202 @@
+"""What a track as a whole says of its rows: its pace, its lanes, its usual class and size.
+
+Belongs here: evidence drawn from several believed rows of one vehicle, compiled. Does not
+belong here: positions that cannot be (position_faults.py), other vehicles (leaders.py),
+thresholds (validation_rules.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int32]
+Codes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Track = npt.NDArray[np.int64]
+
+FRAME: Final = 0.1  # s
+
+BLIP: Final = 1
+JUMP: Final = 2
+
+# Delivered speeds are smoothed over about half a second (Coifman & Li 2017), so positions are
+# differentiated over as much: the chord from 3 frames before to 3 frames after.
+_REACH: Final = 3
+
+# A vehicle that skips a lane and is back this soon has not been there: crossing one lane takes
+# 4.6 s on average (Toledo & Zohar 2007, NGSIM), two there and two back could not take 1.5 s.
+_BLIP_FRAMES: Final = 15
+
+UNKNOWN: Final = -1
+
+
+class Differences(NamedTuple):
+    """Per row, NaN at the ends of a track, at gaps, and for rows not believed.
+
+    Attributes:
+        velocity_x, velocity_y: m/s, central differences. acceleration_x, acceleration_y: m/s²,
+            second differences.
+        pace_low, pace_high: m/s, the range of speeds along the path around the row.
+    """
+
+    velocity_x: Floats
+    velocity_y: Floats
+    acceleration_x: Floats
+    acceleration_y: Floats
+    pace_low: Floats
+    pace_high: Floats
+
+
+@njit(cache=True, nogil=True)
+def differences(
+    vehicle: Integers, frame: Integers, x: Floats, y: Floats, believed: Mask
+) -> Differences:
+    """Differentiate believed positions over consecutive frames; x and y in m."""
+    rows = vehicle.size
+    at = np.flatnonzero(believed)
+    result = Differences(
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
+    )
+    chord = 2 * _REACH
+    pace = np.full(at.size, np.nan)
+    for k in range(1, at.size - 1):
+        before, here, after = at[k - 1], at[k], at[k + 1]
+        if vehicle[before] != vehicle[after] or frame[after] - frame[before] != 2:
+            continue
+        result.velocity_x[here] = (x[after] - x[before]) / (2 * FRAME)
+        result.velocity_y[here] = (y[after] - y[before]) / (2 * FRAME)
+        result.acceleration_x[here] = (x[after] - 2 * x[here] + x[before]) / FRAME**2
+        result.acceleration_y[here] = (y[after] - 2 * y[here] + y[before]) / FRAME**2
+        if k >= _REACH and k + _REACH < at.size:
+            first, last = at[k - _REACH], at[k + _REACH]
+            if vehicle[first] == vehicle[last] and frame[last] - frame[first] == chord:
+                way = np.hypot(x[last] - x[first], y[last] - y[first])
+                pace[k] = way / (chord * FRAME)
+    for k in range(_REACH, at.size - _REACH):
+        before, here, after = pace[k - _REACH], pace[k], pace[k + _REACH]
+        # all three, or the row is too near an end or a gap for its pace to be known
+        if not np.isnan(before + here + after):
+            result.pace_low[at[k]] = min(before, here, after)
+            result.pace_high[at[k]] = max(before, here, after)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def lane_faults(
+    vehicle: Integers, frame: Integers, lane: Integers, through: Mask, believed: Mask
+) -> Codes:
+    """BLIP where a track leaves its lane and is back at once, JUMP where it skips a lane.
+
+    A stretch in one lane with the same lane before and after is a BLIP if it lasts one frame,
+    or if it lies more than one lane away and is short. A change over more than one lane that
+    stays is a JUMP, blamed on the first row in the new lane.
+
+    Args:
+        lane: UNKNOWN where not told.
+        through: by lane number, whether neighbouring numbers lie side by side.
+    """
+    faults = np.zeros(vehicle.size, np.uint8)
+    at = np.flatnonzero(believed & (lane != UNKNOWN))
+    start = 0
+    while start < at.size:
+        end = start + 1
+        while end < at.size and lane[at[end]] == lane[at[start]]:
+            if not _goes_on(at, end, vehicle, frame):
+                break
+            end += 1
+        entered = start > 0 and _goes_on(at, start, vehicle, frame)
+        if entered and faults[at[start - 1]] != BLIP:
+            before = at[start - 1]
+            far = _skips(lane, before, at[start], through)
+            back = end < at.size and _goes_on(at, end, vehicle, frame)
+            back = back and lane[at[end]] == lane[before]
+            if back and (end - start == 1 or (far and end - start <= _BLIP_FRAMES)):
+                faults[at[start:end]] = BLIP
+            elif far:
+                faults[at[start]] = JUMP
+        start = end
+    return faults
+
+
+@njit(cache=True, nogil=True)
+def _goes_on(at: Track, here: int, vehicle: Integers, frame: Integers) -> bool:
+    """Whether row `here` follows the one before in the same track without a gap."""
+    one, two = at[here - 1], at[here]
+    return bool(vehicle[one] == vehicle[two] and frame[two] - frame[one] == 1)
+
+
+@njit(cache=True, nogil=True)
+def _skips(lane: Integers, before: int, after: int, through: Mask) -> bool:
+    """Whether two rows' lanes lie side by side by number, and more than one apart."""
+    one, two = lane[before], lane[after]
+    known = 0 <= one < through.size and 0 <= two < through.size
+    return bool(known and through[one] and through[two] and abs(one - two) > 1)
+
+
+@njit(cache=True, nogil=True)
+def usual(vehicle: Integers, value: Integers, believed: Mask) -> Integers:
+    """Per row, the value that most believed rows of its vehicle have, UNKNOWN if none has one.
+
+    Of values equally frequent the smallest, so the order of rows does not matter.
+    """
+    result = np.full(vehicle.size, UNKNOWN, np.int32)
+    start = 0
+    while start < vehicle.size:
+        end = start
+        same = True
+        first = UNKNOWN
+        while end < vehicle.size and vehicle[end] == vehicle[start]:
+            if believed[end] and value[end] != UNKNOWN:
+                if first == UNKNOWN:
+                    first = value[end]
+                elif value[end] != first:
+                    same = False
+            end += 1
+        result[start:end] = first if same else _most_frequent(value[start:end], believed[start:end])
+        start = end
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _most_frequent(value: Integers, believed: Mask) -> int:
+    ordered = np.sort(value[believed & (value != UNKNOWN)])
+    best, most, run = ordered[0], 0, 0
+    for row in range(ordered.size):
+        run = run + 1 if row > 0 and ordered[row] == ordered[row - 1] else 1
+        if run > most:
+            best, most = ordered[row], run
+    return best
+
+
+@njit(cache=True, nogil=True)
+def coverage(vehicle: Integers, frame: Integers, dated: Mask) -> tuple[Integers, Integers]:
+    """Frames missing before each row, and on a vehicle's first row how many it has at all.
+
+    Args:
+        dated: rows whose vehicle and frame are to be trusted; only they count. Frames seen are
+            UNKNOWN on every row but the first dated one of a vehicle.
+    """
+    missing = np.zeros(vehicle.size, np.int32)
+    seen = np.full(vehicle.size, UNKNOWN, np.int32)
+    first = before = -1
+    for row in range(vehicle.size):
+        if not dated[row]:
+            continue
+        if before < 0 or vehicle[row] != vehicle[before]:
+            first = row
+            seen[row] = 1
+        elif frame[row] > frame[before]:
+            missing[row] = frame[row] - frame[before] - 1
+            seen[first] += 1
+        before = row
+    return missing, seen

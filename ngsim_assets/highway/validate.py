@@ -1,0 +1,186 @@
+"""Validation: every delivered row is either believed, in SI, or quarantined with its reasons.
+
+Belongs here: the order in which a row is judged (by itself, against rows with its key, against
+its track, against its leader) and what comes out. Does not belong here: rules and thresholds
+(validation_rules.py), any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway.evidence import gather, gather_neighbours
+from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES, VALIDATED_POINTS
+from ngsim_assets.highway.points import clock_error, frame_origin, in_order, to_points
+from ngsim_assets.highway.sites import Site
+from ngsim_assets.highway.validation_rules import (
+    ValidationParameters,
+    across_rules,
+    own_rules,
+    range_rules,
+    rules_table,
+    validation_rules,
+)
+from ngsim_assets.quality.rules import FLAGS, REASONS, Rule, broken, names_of_broken
+
+__all__ = [
+    "ValidationParameters",
+    "accepted",
+    "flag_counts",
+    "judge",
+    "neighbours",
+    "reason_counts",
+    "rejected",
+    "rules_table",
+    "validation_rules",
+]
+
+_POINT = list(VALIDATED_POINTS.columns)
+_RAW = list(RAW_TRAJECTORIES.columns)
+
+# Columns that raw rows and points share by name and not by value: the raw one is renamed.
+_CONVERTED = ("lane_id", "o_zone", "d_zone", "space_headway", "time_headway")
+_DELIVERED = {name: f"delivered_{name}" for name in _CONVERTED}
+
+
+class SeveralRecordings(NgsimAssetsError):
+    """Rows of more than one recording were to be judged as one: vehicle ids would collide."""
+
+    def __init__(self, recordings: list[tuple[str, str]]) -> None:
+        self.recordings = recordings
+        names = ", ".join("|".join(recording) for recording in recordings)
+        super().__init__(f"rows of {len(recordings)} recordings: {names}", "judge each by itself")
+
+
+def judge(
+    raw: pl.LazyFrame,
+    site: Site,
+    *,
+    parameters: ValidationParameters | None = None,
+    neighbours: pl.LazyFrame | None = None,
+    t0: int | None = None,
+    deliveries: Sequence[str] | None = None,
+) -> pl.LazyFrame:
+    """Every row of `raw` once, with what it is in SI and what is wrong with it.
+
+    Rows are collected and judged at once (the kernels need whole tracks), so the result can be
+    read several times at no cost. It does not depend on the order of rows, on how vehicles are
+    split into calls as long as `neighbours` and `t0` are given, or on the number of threads.
+
+    Args:
+        raw: logical columns of RawTrajectory of whole vehicles of one recording.
+        neighbours: what `neighbours()` made of the whole recording; by default of `raw`.
+        t0: frame origin of the recording in the site's clock unit; by default the most
+            frequent one of `raw`.
+        deliveries: source files, earliest first; see `points.in_order`.
+
+    Returns:
+        The columns of TrajectoryPoint, the raw columns (`delivered_lane_id` and the like where
+        a point has a column of that name with another value), `reasons` (empty: accepted) and
+        `flags`, lists of rule names in the order of `validation_rules`. Sorted by vehicle,
+        frame, delivery and line. Of a row with reasons only the raw columns mean anything.
+
+    Raises:
+        SeveralRecordings: `raw` holds more than one.
+    """
+    chosen = ValidationParameters() if parameters is None else parameters
+    rows = in_order(raw.collect(), deliveries)
+    recordings = rows.select("highway_id", "recording").unique().rows()
+    if len(recordings) > 1:
+        raise SeveralRecordings(sorted(recordings))
+    origin = frame_origin(rows, site.clock) if t0 is None else t0
+    points = to_points(rows, site, origin)
+    delivered = _beside(rows, points)
+
+    own = [*range_rules(site), *own_rules()]
+    told = pl.concat([points, delivered], how="horizontal")
+    by_itself = broken(told.with_columns(clock_error(site.clock, origin)), own)
+    sound = ~_any(by_itself, own)
+    on_grid = ~by_itself["clock_off_frame_grid"].to_numpy()
+    evidence = gather(rows, points, site, chosen, sound, on_grid, neighbours)
+    across = across_rules(chosen)
+    among_others = broken(pl.concat([told, evidence.columns], how="horizontal"), across)
+
+    masks = pl.concat([by_itself, among_others], how="horizontal")
+    rules = [*own, *across]
+    return (
+        pl.concat([points.with_columns(evidence.computed), delivered], how="horizontal")
+        .with_columns(
+            names_of_broken(masks, [r for r in rules if r.severity == "reject"]).alias(REASONS),
+            names_of_broken(masks, [r for r in rules if r.severity == "flag"]).alias(FLAGS),
+        )
+        .select(*_POINT, *delivered.columns, REASONS, FLAGS)
+        .lazy()
+    )
+
+
+def accepted(judged: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of `judge` without a reason, as TrajectoryPoint columns."""
+    return judged.filter(pl.col(REASONS).list.len() == 0).select(_POINT)
+
+
+def rejected(judged: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of `judge` with reasons, as delivered: QuarantinedRow columns, stage `validated`."""
+    return judged.filter(pl.col(REASONS).list.len() > 0).select(
+        *(pl.col(_DELIVERED.get(name, name)).alias(name) for name in _RAW),
+        *_quarantine_only(),
+    )
+
+
+def flag_counts(judged: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows per flag that any row of `judge` carries: rule, rows; ordered by rule."""
+    return _counts(judged, FLAGS)
+
+
+def reason_counts(judged: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows per reason that any row of `judge` carries: rule, rows; ordered by rule."""
+    return _counts(judged, REASONS)
+
+
+def neighbours(
+    raw: pl.LazyFrame, site: Site, *, parameters: ValidationParameters | None = None
+) -> pl.LazyFrame:
+    """What rules about leaders need of a whole recording: NEIGHBOURS columns, believed rows.
+
+    A row whose position its own track contradicts is left out, so that a follower is not
+    blamed for its leader's fault. Reads eight narrow columns of `raw` and collects them at
+    once; give the result to every `judge` of a part of that recording.
+    """
+    chosen = ValidationParameters() if parameters is None else parameters
+    return gather_neighbours(raw, site, chosen).lazy()
+
+
+def _counts(judged: pl.LazyFrame, column: str) -> pl.LazyFrame:
+    return (
+        judged.filter(pl.col(column).list.len() > 0)
+        .select(pl.col(column).explode().alias("rule"))
+        .group_by("rule")
+        .agg(pl.len().cast(pl.Int64).alias("rows"))
+        .sort("rule")
+    )
+
+
+def _quarantine_only() -> list[pl.Expr]:
+    """The columns a quarantined row has beside the raw ones."""
+    extra = {"stage": pl.lit("validated"), "reasons": pl.col(REASONS)}
+    return [extra[name].alias(name) for name in QUARANTINE.columns if name not in _RAW]
+
+
+def _beside(rows: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """The raw columns that points do not repeat as they are."""
+    return rows.select(
+        pl.col(name).alias(_DELIVERED.get(name, name))
+        for name in _RAW
+        if name in _DELIVERED or name not in points.columns
+    )
+
+
+def _any(masks: pl.DataFrame, rules: Sequence[Rule]) -> npt.NDArray[np.bool_]:
+    """Whether a row breaks any rejecting rule."""
+    rejecting = [rule.name for rule in rules if rule.severity == "reject"]
+    return masks.select(pl.any_horizontal(rejecting)).to_series().to_numpy()
