@@ -120,7 +120,7 @@ def _middle(site: Site) -> tuple[float, float]:
 
 
 def replaced(
-    raw: pl.DataFrame, where: pl.Expr, **values: pl.Expr | float | int | str | None
+    raw: pl.DataFrame, where: pl.Expr, **values: pl.Expr | float | str | None
 ) -> pl.DataFrame:
     """`raw` with these columns changed on the rows where `where` holds, types kept."""
     return raw.with_columns(
