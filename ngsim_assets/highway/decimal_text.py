@@ -4,16 +4,24 @@ Belongs here: one pass over bytes that finds lines, cells, numbers and names. Do
 here: what the columns mean, where the bytes come from, what becomes of unreadable lines.
 
 One kernel serves blank-separated text and CSV alike, so a user pays for one compilation. It
-holds no lock while it runs. Positions are unsigned so that indexing needs no sign test, and
-characters are compared as unsigned numbers so that "is a digit" is one comparison.
+holds no lock while it runs. Positions are unsigned, so that indexing needs no sign test, and
+characters are compared as unsigned numbers, so that "is a digit" is one comparison. Digits are
+read one by one: reading eight at a time from a word was tried and took twice as long, because
+the place of the next cell then waits for the arithmetic of this one, while a branch is foreseen.
 """
+
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+# Compiled loops stay in one function where a call would copy state, and comparisons stay
+# comparisons, which compile to a test each where `in` builds a tuple.
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 NARROW, WIDE, NAME, IGNORED = 0, 1, 2, 3
 """Kinds of a column: 32-bit number, 64-bit number, one of the known names, not wanted."""
@@ -29,35 +37,165 @@ MAX_LINE = 16_384
 """Longest line, in bytes, that is looked into; NGSIM's have about 150."""
 
 _U = np.uint64
-_U0, _U1, _U2, _U3, _U10 = _U(0), _U(1), _U(2), _U(3), _U(10)
+_U0, _U1, _U2, _U3, _U4, _U8, _U10 = _U(0), _U(1), _U(2), _U(3), _U(4), _U(8), _U(10)
 _LINE_FEED, _RETURN, _TAB, _BLANK, _QUOTE = _U(10), _U(13), _U(9), _U(32), _U(34)
 _PLUS, _COMMA, _MINUS, _POINT, _DIGIT = _U(43), _U(44), _U(45), _U(46), _U(48)
+_CAPITAL_A, _CAPITAL_Z = _U(65), _U(90)
 _MAX_LINE = _U(MAX_LINE)
-# 15 digits before the point and 3 after stay below 10^18, so no accumulation can overflow.
-_FAST_DIGITS = _U(15)
+
+# 15 digits before the point and 3 after stay below 10^18: no accumulation can overflow.
+_LONGEST = 15
 _POWERS = np.array([10**i for i in range(19)], dtype=np.uint64)
 
-_DOUBLE_DIGITS = 15
-
-_READ, _ABSENT, _UNREADABLE = 0, 1, 2
+_READ, _ABSENT, _UNREADABLE, _OTHER = 0, 1, 2, 3
 
 
-@njit(cache=True, nogil=True, inline="always")
+def _load_byte(_context: Any, text: Any, p: Any) -> Any:
+    """The byte at address + offset, as compiled code.
+
+    Text goes by its address, since numba counts references, with two atomic operations, each
+    time an array is passed to a function.
+    """
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8)
+        address = builder.inttoptr(builder.add(*arguments), byte.as_pointer())
+        return builder.zext(builder.load(address), ir.IntType(64))
+
+    return types.uint64(text, p), generate
+
+
+_at: Any = intrinsic(_load_byte)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _digits(text: Any, p: Any, value: Any) -> Any:
+    """Append the digits at p to a value; the value and the place after them."""
+    digit = _at(text, p) - _DIGIT
+    while digit < _U10:
+        value = value * _U10 + digit
+        p += _U1
+        digit = _at(text, p) - _DIGIT
+    return value, p
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _is_blank(c: Any) -> Any:
+    return c == _BLANK or c == _TAB or c == _RETURN
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _after_blanks(text: Any, p: Any) -> Any:
+    while _at(text, p) <= _BLANK and _is_blank(_at(text, p)):
+        p += _U1
+    return p
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _plain_number(text: Any, p: Any, separator: Any, decimals: Any) -> Any:
+    """What nearly every cell is: 12, -3.45, "1,156" or nothing.
+
+    Returns (status, magnitude in last kept decimals, negative, place after the cell); _OTHER
+    where the cell is anything else and has to be looked at closely.
+    """
+    blanks = separator == _BLANK
+    begin = p
+    quoted = _at(text, p) == _QUOTE
+    if quoted:
+        p += _U1
+    negative = _at(text, p) == _MINUS
+    if negative:
+        p += _U1
+    start = p
+    value, p = _digits(text, start, _U0)
+    whole = p - start
+    plain = whole - _U1 < _U(_LONGEST)
+    if quoted:
+        grouped = False
+        while plain and _at(text, p) == _COMMA:
+            start = p + _U1
+            value, p = _digits(text, start, value)
+            plain = p - start == _U3 and (grouped or whole <= _U3) and whole < _U(_LONGEST - 2)
+            grouped = True
+            whole += _U3
+        plain = plain and not blanks
+    places = _U0
+    if _at(text, p) == _POINT:
+        start = p + _U1
+        value, p = _digits(text, start, value)
+        places = p - start
+        plain = plain and places <= decimals
+    if quoted and plain:
+        plain = _at(text, p) == _QUOTE
+        p += _U1 if plain else _U0
+    end = _at(text, p)
+    if (
+        end == separator
+        or end == _LINE_FEED
+        or (blanks and (end == _TAB or end == _RETURN))
+        or (end == _RETURN and _at(text, p + _U1) == _LINE_FEED)
+    ):
+        if plain:
+            return _READ, value * _POWERS[decimals - places], negative, p
+        if p == begin:
+            return _ABSENT, _U0, False, p
+    return _OTHER, _U0, False, begin
+
+
+@njit(cache=True, nogil=True)
+def _cell(text: Any, p: Any, separator: Any) -> Any:
+    """Ends of the content of any cell that begins at p, and the place after the cell."""
+    a = p
+    if separator == _BLANK:
+        while not (
+            _at(text, p) == _BLANK
+            or _at(text, p) == _TAB
+            or _at(text, p) == _RETURN
+            or _at(text, p) == _LINE_FEED
+        ):
+            p += _U1
+        return a, p, p
+    if _at(text, p) == _QUOTE:
+        p += _U1
+        while _at(text, p) != _LINE_FEED and (
+            _at(text, p) != _QUOTE or _at(text, p + _U1) == _QUOTE
+        ):
+            p += _U2 if _at(text, p) == _QUOTE else _U1
+        b = p
+        if _at(text, p) == _QUOTE:
+            p = _after_blanks(text, p + _U1)
+            if _at(text, p) == separator or _at(text, p) == _LINE_FEED:
+                a += _U1
+                while a < b and _at(text, a) == _BLANK:
+                    a += _U1
+                while b > a and _at(text, b - _U1) == _BLANK:
+                    b -= _U1
+                return a, b, p
+    while _at(text, p) != separator and _at(text, p) != _LINE_FEED:
+        p += _U1
+    b = p
+    while b > a and (
+        _at(text, b - _U1) == _BLANK or _at(text, b - _U1) == _TAB or _at(text, b - _U1) == _RETURN
+    ):
+        b -= _U1
+    return a, b, p
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def _lower(c: Any) -> Any:
-    return c | _BLANK if _U(65) <= c <= _U(90) else c
+    return c | _BLANK if _CAPITAL_A <= c <= _CAPITAL_Z else c
 
 
 @njit(cache=True, nogil=True)
 def _says_absent(text: Any, a: Any, b: Any) -> Any:
     """Whether a cell is empty or na, n/a, nan, null, none in any case."""
-    size = b - a
-    if size == _U0:
+    if b == a:
         return True
-    if size > _U(4) or size < _U2:
+    if b - a > _U4:
         return False
     word = _U0
     for i in range(a, b):
-        word = (word << _U(8)) | _lower(_U(text[i]))
+        word = (word << _U8) | _lower(_at(text, i))
     return (
         word == _U(0x6E61)  # na
         or word == _U(0x6E2F61)  # n/a
@@ -68,71 +206,67 @@ def _says_absent(text: Any, a: Any, b: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _number(text: Any, a: Any, b: Any, decimals: Any) -> Any:
-    """Read [a, b) as a decimal number; (status, magnitude in last kept decimals, negative).
+def _whole_part(text: Any, p: Any, b: Any) -> Any:
+    """Digits before the point, thousands divided into groups of exactly three or not at all.
 
-    Thousands separators divide groups of exactly three digits. Zeros past the kept decimals say
-    nothing; other digits there would be lost, so the number is unreadable, except in the full
-    expansion of a double (`1873344.9619999998`): a double holds 15 decimal digits of a
-    measurement, and what follows the 15th is noise of an earlier program.
+    Returns (readable, value, digits that count, digits, place after them).
     """
-    p = a
-    negative = False
-    if p < b and (text[p] == _MINUS or text[p] == _PLUS):
-        negative = text[p] == _MINUS
-        p += _U1
     value = _U0
     significant = 0
     digits = 0
     group = 0
     grouped = False
     while p < b:
-        c = _U(text[p])
-        d = c - _DIGIT
-        if d < _U10:
+        d = _at(text, p) - _DIGIT
+        if d < _U10 and significant < _LONGEST:
             value = value * _U10 + d
             significant += value != _U0
-            if significant > _DOUBLE_DIGITS:
-                return _UNREADABLE, _U0, False
             digits += 1
             group += 1
-        elif c == _COMMA:
-            if group == 0 or group > 3 or (grouped and group != 3):
-                return _UNREADABLE, _U0, False
+        elif _at(text, p) == _COMMA and 0 < group <= 3 and (group == 3 or not grouped):
             grouped = True
             group = 0
         else:
             break
         p += _U1
-    if grouped and group != 3:
-        return _UNREADABLE, _U0, False
-    places = 0
-    zeros = 0
-    if p < b and text[p] == _POINT:
+    return not grouped or group == 3, value, significant, digits, p
+
+
+@njit(cache=True, nogil=True)
+def _any_number(text: Any, a: Any, b: Any, decimals: Any) -> Any:
+    """Read [a, b) as a decimal number: (status, magnitude in last kept decimals, negative).
+
+    Zeros past the kept decimals say nothing; other digits there would be lost, so the number is
+    unreadable, except in the full expansion of a double (`1873344.9619999998`): a double holds
+    15 decimal digits of a measurement, what follows them is noise of an earlier program.
+    """
+    p = a
+    negative = _at(text, p) == _MINUS
+    if negative or _at(text, p) == _PLUS:
         p += _U1
-        while p < b:
-            d = _U(text[p]) - _DIGIT
-            if d >= _U10:
-                return _UNREADABLE, _U0, False
+    readable, value, significant, digits, p = _whole_part(text, p, b)
+    places = 0
+    if p < b and _at(text, p) == _POINT:
+        p += _U1
+        zeros = 0
+        while p < b and _at(text, p) - _DIGIT < _U10:
+            d = _at(text, p) - _DIGIT
             digits += 1
             zeros += 1
             if d != _U0:
                 # zeros count only once another digit follows them
-                if value != _U0:
-                    significant += zeros
-                else:
-                    significant = 1
+                significant = significant + zeros if value != _U0 else 1
                 places += zeros
                 if significant > 18 or places > 18:
                     return _UNREADABLE, _U0, False
                 value = value * _POWERS[zeros] + d
                 zeros = 0
             p += _U1
-    if p < b or digits == 0:
+    if p < b or digits == 0 or not readable:
         return _UNREADABLE, _U0, False
     kept = np.int64(decimals)
-    if places > kept and significant > _DOUBLE_DIGITS:
-        noise = significant - _DOUBLE_DIGITS
+    if places > kept and significant > _LONGEST:
+        noise = significant - _LONGEST
         value = (value + _POWERS[noise] // _U2) // _POWERS[noise]
         places -= noise
         while places > kept and value % _U10 == _U0:
@@ -150,14 +284,40 @@ def _name(text: Any, a: Any, b: Any, names: Any, sizes: Any, codes: Any) -> Any:
     for i in range(sizes.size):
         if _U(sizes[i]) != size:
             continue
-        same = True
-        for j in range(size):
-            if _lower(_U(text[a + j])) != _U(names[i, j]):
-                same = False
-                break
-        if same:
+        j = _U0
+        while j < size and _lower(_at(text, a + j)) == _U(names[i, j]):
+            j += _U1
+        if j == size:
             return codes[i]
     return np.uint8(NO_NAME)
+
+
+@njit(cache=True, nogil=True)
+def _blank_out(
+    row: Any,
+    keep: Any,
+    seen: Any,
+    kinds: Any,
+    slots: Any,
+    narrow: Any,
+    wide: Any,
+    name: Any,
+    nulls: Any,
+) -> Any:
+    """Make every cell of a row from `keep` on null; those before `seen` hold what was read."""
+    for i in range(keep, _U(kinds.size)):
+        was_null = False
+        if kinds[i] == NARROW:
+            was_null = narrow[slots[i], row] == NULL_NARROW
+            narrow[slots[i], row] = NULL_NARROW
+        elif kinds[i] == WIDE:
+            was_null = wide[slots[i], row] == NULL_WIDE
+            wide[slots[i], row] = NULL_WIDE
+        elif kinds[i] == NAME:
+            was_null = name[row] == NO_NAME
+            name[row] = NO_NAME
+        if i >= seen or not was_null:
+            nulls[i] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -165,6 +325,7 @@ def parse(
     text: Any,
     size: Any,
     cut: Any,
+    first_line: Any,
     separator: Any,
     kinds: Any,
     slots: Any,
@@ -183,15 +344,15 @@ def parse(
     """Parse whole lines until the text or the room for rows ends.
 
     Args:
-        text: uint8, ending with a line feed at `size - 1`.
-        size: bytes of it to read (uint64).
+        text: address (uint64) of `size` bytes (uint64) that end with a line feed.
         cut: whether the last line feed was added: the file ends inside a line.
+        first_line: number of the first line of the text.
         separator: the character between cells; a blank stands for runs of blanks and tabs.
         kinds, slots, decimals, largest: per column of the file; kind, row of `narrow` or
             `wide`, decimals kept, largest magnitude.
         names, name_sizes, name_codes: the known names in lower case, one a row.
         narrow, wide, name, line: outputs; int32 and int64 per slot and row, uint8, and the
-            line of each row, counted from 1 at the start of `text`.
+            line of each row.
         nulls: per column of the file, how many absent cells; added to.
         bad: int64, three a row: row, begin, end of lines with something unreadable in them.
 
@@ -202,211 +363,78 @@ def parse(
     """
     cells = _U(kinds.size)
     blanks = separator == _BLANK
-    capacity = _U(line.size)
+    room = _U(line.size)
     p = _U0
     row = _U0
     lines = 0
     bads = 0
-    while p < size and row < capacity:
-        first = p
+    while p < size and row < room:
+        begin = p
         lines += 1
-        while text[p] == _BLANK or text[p] == _TAB or text[p] == _RETURN:
-            p += _U1
-        if text[p] == _LINE_FEED:
+        p = _after_blanks(text, p)
+        if _at(text, p) == _LINE_FEED:
             p += _U1
             continue
         unreadable = False
         column = _U0
-        ended = False
-        while column < cells:
-            # p is at the first character of a cell, blanks before it skipped
-            begin = p
+        while True:
             kind = kinds[column]
-            status = _UNREADABLE
-            fast = False
+            status = _OTHER
             value = _U0
             negative = False
             if kind <= WIDE:
-                # Nearly every cell is a plain number, "1,156" or nothing; all else goes below.
-                quoted = text[p] == _QUOTE
-                if quoted:
-                    p += _U1
-                negative = text[p] == _MINUS
-                if negative:
-                    p += _U1
-                start = p
-                d = _U(text[p]) - _DIGIT
-                while d < _U10:
-                    value = value * _U10 + d
-                    p += _U1
-                    d = _U(text[p]) - _DIGIT
-                before = p - start
-                plain = True
-                if quoted:
-                    plain = not blanks
-                    grouped = False
-                    while plain and text[p] == _COMMA:
-                        plain = before - _U1 < _U3 or grouped
-                        grouped = True
-                        p += _U1
-                        start = p
-                        d = _U(text[p]) - _DIGIT
-                        while d < _U10:
-                            value = value * _U10 + d
-                            p += _U1
-                            d = _U(text[p]) - _DIGIT
-                        plain = plain and p - start == _U3
-                        before += _U3
-                after = _U0
-                if text[p] == _POINT:
-                    p += _U1
-                    start = p
-                    d = _U(text[p]) - _DIGIT
-                    while d < _U10:
-                        value = value * _U10 + d
-                        p += _U1
-                        d = _U(text[p]) - _DIGIT
-                    after = p - start
-                if quoted:
-                    plain = plain and text[p] == _QUOTE
-                    if plain:
-                        p += _U1
-                c = _U(text[p])
-                if (
-                    c == separator
-                    or c == _LINE_FEED
-                    or (blanks and (c == _TAB or c == _RETURN))
-                    or (c == _RETURN and text[p + _U1] == _LINE_FEED)
-                ):
-                    if plain and before - _U1 < _FAST_DIGITS and after <= decimals[column]:
-                        value *= _POWERS[decimals[column] - after]
-                        status = _READ
-                        fast = True
-                    elif p == begin:
+                status, value, negative, p = _plain_number(text, p, separator, decimals[column])
+            if status == _OTHER:
+                a, b, p = _cell(text, p, separator)
+                status = _READ
+                if kind == NAME:
+                    name[row] = _name(text, a, b, names, name_sizes, name_codes)
+                    if name[row] == NO_NAME:
+                        status = _ABSENT if _says_absent(text, a, b) else _UNREADABLE
+                elif kind != IGNORED:
+                    if _says_absent(text, a, b):
                         status = _ABSENT
-                        fast = True
-            if not fast:
-                # the cell by its ends: [a, b) is its content, p the character after it
-                p = begin
-                a = begin
-                b = begin
-                if blanks:
-                    while text[p] > _BLANK or (
-                        text[p] != _BLANK
-                        and text[p] != _TAB
-                        and text[p] != _RETURN
-                        and text[p] != _LINE_FEED
-                    ):
-                        p += _U1
-                    b = p
-                else:
-                    closed = True
-                    if text[p] == _QUOTE:
-                        p += _U1
-                        a = p
-                        while text[p] != _LINE_FEED:
-                            if text[p] == _QUOTE:
-                                if text[p + _U1] != _QUOTE:
-                                    break
-                                p += _U1
-                            p += _U1
-                        b = p
-                        closed = text[p] == _QUOTE
-                        if closed:
-                            p += _U1
-                        while text[p] == _BLANK or text[p] == _TAB or text[p] == _RETURN:
-                            p += _U1
-                        if text[p] != separator and text[p] != _LINE_FEED:
-                            closed = False
-                    while text[p] != separator and text[p] != _LINE_FEED:
-                        p += _U1
-                    if a == begin:
-                        b = p
-                    if not closed:
-                        a = begin
-                        b = p
-                while b > a and (
-                    text[b - _U1] == _BLANK or text[b - _U1] == _TAB or text[b - _U1] == _RETURN
-                ):
-                    b -= _U1
-                while a < b and (text[a] == _BLANK or text[a] == _TAB):
-                    a += _U1
-                if kind == IGNORED:
-                    status = _READ
-                elif _says_absent(text, a, b):
-                    status = _ABSENT
-                elif kind == NAME:
-                    code = _name(text, a, b, names, name_sizes, name_codes)
-                    name[row] = code
-                    if code != NO_NAME:
-                        status = _READ
-                else:
-                    status, value, negative = _number(text, a, b, decimals[column])
-            if kind <= WIDE:
-                if status == _READ and value > largest[column]:
-                    status = _UNREADABLE
-                number = -np.int64(value) if negative else np.int64(value)
-                if status != _READ:
-                    number = NULL_WIDE
-                    nulls[column] += 1
-                if kind == NARROW:
-                    narrow[slots[column], row] = (
-                        NULL_NARROW if status != _READ else np.int32(number)
-                    )
-                else:
-                    wide[slots[column], row] = number
-            elif kind == NAME and status != _READ:
-                name[row] = NO_NAME
+                    else:
+                        status, value, negative = _any_number(text, a, b, decimals[column])
+            if kind <= WIDE and value > largest[column]:
+                status = _UNREADABLE
+            if status != _READ:
                 nulls[column] += 1
-            if status == _UNREADABLE:
-                unreadable = True
+                unreadable |= status == _UNREADABLE
+            if kind == NARROW:
+                number = -np.int64(value) if negative else np.int64(value)
+                narrow[slots[column], row] = NULL_NARROW if status != _READ else np.int32(number)
+            elif kind == WIDE:
+                number = -np.int64(value) if negative else np.int64(value)
+                wide[slots[column], row] = NULL_WIDE if status != _READ else number
             column += _U1
-            # p is at what ends the cell: on to the next one, or the end of the line
-            if text[p] == separator and not blanks:
-                p += _U1
+            if blanks:
+                p = _after_blanks(text, p)
+                if column == cells or _at(text, p) == _LINE_FEED:
+                    break
+            elif _at(text, p) == separator:
                 if column == cells:
                     break
-                while text[p] == _BLANK or text[p] == _TAB or text[p] == _RETURN:
-                    p += _U1
-                continue
-            while text[p] == _BLANK or text[p] == _TAB or text[p] == _RETURN:
-                p += _U1
-            if text[p] == _LINE_FEED:
-                ended = True
+                p = _after_blanks(text, p + _U1)
+            else:
+                p = _after_blanks(text, p)
                 break
+        ended = _at(text, p) == _LINE_FEED
+        while _at(text, p) != _LINE_FEED:
+            p += _U1
         end = p
-        if not ended:
-            while text[end] != _LINE_FEED:
-                end += _U1
-        p = end + _U1
-        whole = ended and column == cells and end - first <= _MAX_LINE
-        if not whole:
+        p += _U1
+        if not ended or column < cells or end - begin > _MAX_LINE:
             unreadable = True
             keep = _U0
-            if cut and ended and p == size and column > _U0 and end - first <= _MAX_LINE:
+            if cut and p == size and column < cells and end - begin <= _MAX_LINE:
                 keep = column - _U1
-            for i in range(keep, cells):
-                kind = kinds[i]
-                if i < column:
-                    # counted already if it was null
-                    if kind == NARROW:
-                        nulls[i] -= narrow[slots[i], row] == NULL_NARROW
-                    elif kind == WIDE:
-                        nulls[i] -= wide[slots[i], row] == NULL_WIDE
-                    elif kind == NAME:
-                        nulls[i] -= name[row] == NO_NAME
-                nulls[i] += 1
-                if kind == NARROW:
-                    narrow[slots[i], row] = NULL_NARROW
-                elif kind == WIDE:
-                    wide[slots[i], row] = NULL_WIDE
-                elif kind == NAME:
-                    name[row] = NO_NAME
+            _blank_out(row, keep, column, kinds, slots, narrow, wide, name, nulls)
         if unreadable:
             bad[bads, 0] = row
-            bad[bads, 1] = first
+            bad[bads, 1] = begin
             bad[bads, 2] = end
             bads += 1
-        line[row] = lines
+        line[row] = first_line + lines - 1
         row += _U1
     return row, lines, bads, p

@@ -27,6 +27,12 @@ from ngsim_assets.highway.formats import (
 
 Bytes = NDArray[np.uint8]
 
+
+def count_lines(text: Bytes) -> int:
+    """How many line feeds there are in `text`."""
+    return int(np.count_nonzero(text == ord("\n")))
+
+
 SOURCE_TEXT_LIMIT = 1_000
 """Characters of an unreadable line that are kept."""
 
@@ -36,7 +42,7 @@ class Parsed:
     """Rows of a stretch of text.
 
     Attributes:
-        frame: columns of `BATCH_SCHEMA`; `source_row` counts lines from 1 at its start.
+        frame: columns of `BATCH_SCHEMA`.
         lines: lines read, blank ones included.
         consumed: bytes read; less than given where a text has far more lines than rows of
             this width could make, so that memory stays in proportion to the text.
@@ -68,12 +74,15 @@ class LineParser:
             self._slots[of_kind] = np.arange(of_kind.sum())
         self._names, self._name_sizes, self._name_codes = _known_locations()
 
-    def parse(self, text: Bytes, size: int, *, cut: bool = False) -> Parsed:
-        """Parse the first `size` bytes of `text`, which end with a line feed.
+    def parse(
+        self, text: Bytes, size: int, *, lines: int, first_line: int, cut: bool = False
+    ) -> Parsed:
+        """Parse the first `size` bytes of `text`, which are `lines` lines with their ends.
 
-        `cut`: this line feed is not the file's; the file ends inside its last line.
+        Args:
+            first_line: number of the first of them.
+            cut: the last line feed is not the file's; the file ends inside this line.
         """
-        lines = int(np.count_nonzero(text[:size] == ord("\n")))
         room = min(lines, size // len(self.columns) + 1)
         narrow = np.empty((int((self._kinds == kernel.NARROW).sum()), room), dtype=np.int32)
         wide = np.empty((int((self._kinds == kernel.WIDE).sum()), room), dtype=np.int64)
@@ -82,9 +91,10 @@ class LineParser:
         line = np.empty(room, dtype=np.int64)
         bad = np.empty((room, 3), dtype=np.int64)
         rows, read, bads, consumed = kernel.parse(
-            text,
+            np.uint64(text.ctypes.data),
             np.uint64(size),
             cut,
+            first_line,
             self._separator,
             self._kinds,
             self._slots,
@@ -101,9 +111,7 @@ class LineParser:
             bad,
         )
         rows = int(rows)
-        made: dict[str, pl.Series] = {
-            "source_row": pl.Series("source_row", _integers(line, rows, 0)),
-        }
+        made = {"source_row": pl.Series("source_row", _over(line, rows, None))}
         if bads:
             made["source_text"] = _source_text(text, rows, bad[:bads])
         for column, kind, slot, absent in zip(
@@ -112,11 +120,17 @@ class LineParser:
             if column is None:
                 continue
             if kind == kernel.NAME:
-                codes = pl.Series(column, name[:rows]).replace(kernel.NO_NAME, None)
+                codes = pl.Series(column, _over(name, rows, kernel.NO_NAME if absent else None))
                 made[column] = codes.cat.to(LOCATIONS)
             else:
-                values = (narrow if kind == kernel.NARROW else wide)[slot]
-                made[column] = pl.Series(column, _integers(values, rows, int(absent)))
+                values, mark = (
+                    (narrow, kernel.NULL_NARROW)
+                    if kind == kernel.NARROW
+                    else (wide, kernel.NULL_WIDE)
+                )
+                made[column] = pl.Series(
+                    column, _over(values[slot], rows, mark if absent else None)
+                )
         frame = pl.DataFrame(list(made.values())).select(
             pl.col(column) if column in made else pl.lit(None, dtype=dtype).alias(column)
             for column, dtype in BATCH_SCHEMA.items()
@@ -146,16 +160,13 @@ def _known_locations() -> tuple[Bytes, Bytes, Bytes]:
     )
 
 
-def _integers(values: NDArray[np.int32 | np.int64], rows: int, nulls: int) -> pa.Array:
+def _over(values: NDArray[np.integer], rows: int, null: int | np.integer | None) -> pa.Array:
     """The first `rows` of a kernel's output as an Arrow array over the same memory."""
-    wide = values.dtype == np.int64
     validity = None
-    if nulls:
-        mark = kernel.NULL_WIDE if wide else kernel.NULL_NARROW
-        validity = pa.py_buffer(np.packbits(values[:rows] != mark, bitorder="little"))
-    return pa.Array.from_buffers(
-        pa.int64() if wide else pa.int32(), rows, [validity, pa.py_buffer(values)], nulls
-    )
+    if null is not None:
+        validity = pa.py_buffer(np.packbits(values[:rows] != null, bitorder="little"))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(values)])
 
 
 def _source_text(text: Bytes, rows: int, bad: NDArray[np.int64]) -> pl.Series:

@@ -237,7 +237,8 @@ def _refuse_ruined_clock(
 
 def _refuse_without_rows(lines: Sequence[bytes], found: Recognised, source: str) -> None:
     text = np.frombuffer(bytearray(b"\n".join(lines) + b"\n"), dtype=np.uint8)
-    rows = LineParser(found.columns, found.separator).parse(text, text.size).frame
+    parser = LineParser(found.columns, found.separator)
+    rows = parser.parse(text, text.size, lines=len(lines), first_line=1).frame
     usable = pl.all_horizontal(pl.col(REQUIRED).is_not_null())
     if not found.header_line:
         usable &= pl.col("global_time") >= _EARLIEST_CLOCK

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from ngsim_assets.highway.errors import (
     NotNgsim,
     SourceError,
 )
-from ngsim_assets.highway.line_parser import Bytes, LineParser, Parsed
+from ngsim_assets.highway.line_parser import Bytes, LineParser, Parsed, count_lines
 from ngsim_assets.highway.recognition import HEAD_BYTES, Recognised, recognise
 
 EXCEL_ROWS = 1_048_576
@@ -174,28 +174,22 @@ def read_batches(
 def _frames(reader: _Reader, found: Recognised, threads: int) -> Iterator[pl.DataFrame]:
     """Parsed chunks in their order, with lines counted through the file."""
     parser = LineParser(found.columns, found.separator)
-    lines = found.header_line
+    line = found.header_line + 1
     pending: deque[tuple[_Chunk, Future[Parsed]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="parse")
     try:
         while True:
             # one chunk more than threads, so that none waits for the disk
-            while len(pending) <= threads and (chunk := reader.next_chunk()) is not None:
-                job = pool.submit(parser.parse, chunk.text, chunk.size, cut=chunk.cut)
-                pending.append((chunk, job))
+            while len(pending) <= threads and (chunk := reader.next_chunk(line)) is not None:
+                pending.append((chunk, pool.submit(_parse, parser, chunk)))
+                line += chunk.lines
             if not pending:
                 return
             chunk, job = pending.popleft()
-            parsed = job.result()
-            done = parsed.consumed
-            yield parsed.frame.with_columns(pl.col("source_row") + lines)
-            lines += parsed.lines
-            while done < chunk.size:
-                rest = chunk.text[done : chunk.size]
-                parsed = parser.parse(rest, rest.size, cut=chunk.cut)
-                done += parsed.consumed
-                yield parsed.frame.with_columns(pl.col("source_row") + lines)
-                lines += parsed.lines
+            yield (parsed := job.result()).frame
+            while parsed.consumed < chunk.size:
+                chunk = chunk.after(parsed)
+                yield (parsed := _parse(parser, chunk)).frame
             reader.release(chunk)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -203,12 +197,34 @@ def _frames(reader: _Reader, found: Recognised, threads: int) -> Iterator[pl.Dat
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Whole lines: the first `size` bytes of `text`, over the memory of `buffer`."""
+    """Whole lines: `size` bytes of `buffer` from `start`, the first of them line `first_line`."""
 
     buffer: bytearray
-    text: Bytes
+    start: int
     size: int
+    lines: int
+    first_line: int
     cut: bool
+
+    def text(self) -> Bytes:
+        """The bytes, over the buffer's memory."""
+        return np.frombuffer(self.buffer, dtype=np.uint8, count=self.size, offset=self.start)
+
+    def after(self, parsed: Parsed) -> _Chunk:
+        """What is left when some of it has been parsed."""
+        return replace(
+            self,
+            start=self.start + parsed.consumed,
+            size=self.size - parsed.consumed,
+            lines=self.lines - parsed.lines,
+            first_line=self.first_line + parsed.lines,
+        )
+
+
+def _parse(parser: LineParser, chunk: _Chunk) -> Parsed:
+    return parser.parse(
+        chunk.text(), chunk.size, lines=chunk.lines, first_line=chunk.first_line, cut=chunk.cut
+    )
 
 
 class _Reader:
@@ -239,8 +255,8 @@ class _Reader:
         """Take back a buffer nobody reads any more."""
         self._free.append(chunk.buffer)
 
-    def next_chunk(self) -> _Chunk | None:
-        """Whole lines, None at the end."""
+    def next_chunk(self, first_line: int) -> _Chunk | None:
+        """The next whole lines, the first of them this one; None at the end."""
         buffer = self._free.pop() if self._free else bytearray(self._size + MAX_LINE + 2)
         view = memoryview(buffer)
         filled = len(self._carry)
@@ -253,16 +269,17 @@ class _Reader:
             if line_end >= 0:
                 # Of a line too long to be one, its length is all that matters later.
                 self._carry = bytes(view[line_end + 1 : filled][: MAX_LINE + 1])
-                return self._chunk(buffer, line_end + 1, cut=False)
+                return self._chunk(buffer, line_end + 1, first_line, cut=False)
             filled = min(filled, MAX_LINE + 1)
         if not filled:
             return None
         buffer[filled] = ord(_LINE_FEED)
-        return self._chunk(buffer, filled + 1, cut=True)
+        return self._chunk(buffer, filled + 1, first_line, cut=True)
 
     @staticmethod
-    def _chunk(buffer: bytearray, size: int, *, cut: bool) -> _Chunk:
-        return _Chunk(buffer, np.frombuffer(buffer, dtype=np.uint8), size, cut)
+    def _chunk(buffer: bytearray, size: int, first_line: int, *, cut: bool) -> _Chunk:
+        lines = count_lines(np.frombuffer(buffer, dtype=np.uint8, count=size))
+        return _Chunk(buffer, 0, size, lines, first_line, cut)
 
     def _fill(self, view: memoryview) -> int:
         if self._pushed:
