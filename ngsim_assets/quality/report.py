@@ -276,7 +276,7 @@ def limit_text(metric: Metric) -> str:
     if metric.limit is None:
         return ""
     sign = {"at most": "≤ ", "at least": "≥ ", "within": "± "}[metric.limit.relation]
-    return f"{sign}{format_value(metric.limit.threshold, metric.unit)} {metric.unit}".strip()
+    return f"{sign}{_minus(f'{metric.limit.threshold:,g}')} {metric.unit}".strip()
 
 
 def verdict_text(metric: Metric) -> str:
@@ -292,7 +292,7 @@ _COUNTED = frozenset({"rows", "points", "trajectories", "gaps", "changes", "vehi
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−") if text.startswith("-") else text
+    return text.replace("-", "−")
 
 
 def _md(text: str) -> str:
