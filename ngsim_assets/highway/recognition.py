@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
@@ -108,10 +109,10 @@ def recognise(head: bytes, source: str, *, complete: bool) -> Recognised:
     Raises NotNgsim, EmptySource, MetricReconstruction, MissingFrameId, MissingColumns,
     RepeatedColumn, WrongNumberOfColumns, RuinedClock.
     """
-    if not head.strip() and complete:
+    text = head.removeprefix(_BOM)
+    if not text.strip() and complete:
         raise EmptySource(source)
     _refuse_other_kinds(head, source)
-    text = head.removeprefix(_BOM)
     bom = len(head) - len(text)
     raw_lines = text.split(b"\n")
     if not complete:
@@ -166,11 +167,11 @@ def _refuse_other_kinds(head: bytes, source: str) -> None:
 
 
 def _separator(lines: Sequence[bytes]) -> str:
-    """The separator most lines use; a comma may also be found inside the cells of others."""
+    """The separator most lines use; a few commas may also stand inside cells."""
     votes: Counter[str] = Counter()
     for line in [line for line in lines if line.strip()][:_SAMPLE_ROWS]:
-        commas, semicolons = line.count(b","), line.count(b";")
-        votes[";" if semicolons > commas else "," if commas >= 4 else " "] += 1
+        separator, count = max((";", line.count(b";")), (",", line.count(b",")), key=itemgetter(1))
+        votes[separator if count and count >= len(line.split()) - 1 else " "] += 1
     return votes.most_common(1)[0][0] if votes else " "
 
 
