@@ -67,7 +67,8 @@ def sample_recording(
     lateral = 3.66 * (lane[k] - 0.5) + 0.3 * np.sin(t / 40)
     vx, ax = _rates(lateral, k)
     since = t - enters[k]
-    hidden = (k % gap_every == 0) & (since >= 20) & (since < 28) if gap_every else np.zeros(len(k), bool)
+    chosen = k % gap_every == 0 if gap_every else np.zeros(len(k), bool)
+    hidden = chosen & (since >= 20) & (since < 28)
     length = 4.0 + 0.25 * (k % 4)
 
     shared = {
@@ -154,14 +155,18 @@ def _table(schema: pl.Schema, shared: dict, **own: object) -> pl.DataFrame:
     """Columns of `schema` in order; what is not given is null."""
     given = shared | own
     rows = len(given["vehicle_id"])
-    return pl.DataFrame(
-        [
-            pl.Series(name, _column(given.get(name), rows)).cast(dtype)
-            for name, dtype in schema.items()
-        ]
-    ).with_columns(
-        trajectory_id=pl.format("trajectory-{}", "vehicle_id"),
-    ).select(*schema)
+    return (
+        pl.DataFrame(
+            [
+                pl.Series(name, _column(given.get(name), rows)).cast(dtype)
+                for name, dtype in schema.items()
+            ]
+        )
+        .with_columns(
+            trajectory_id=pl.format("trajectory-{}", "vehicle_id"),
+        )
+        .select(*schema)
+    )
 
 
 def _column(value: object, rows: int) -> pl.Series:
