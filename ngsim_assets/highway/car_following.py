@@ -473,7 +473,9 @@ def _decide(
             if a_after < -braking and not (must_merge and state.speed[after] < 2.0):
                 continue
             loss = _following(after, ahead, v0_after, drivers, state) - a_after
-        gain = a_new - a_now + drivers.politeness[i] * (gain_behind - loss) + bias
+        # who has to leave its lane cannot afford to be polite
+        politeness = 0.0 if must_merge else drivers.politeness[i]
+        gain = a_new - a_now + politeness * (gain_behind - loss) + bias
         if gain > best_gain:
             best_gain = gain
             best = slot
@@ -497,7 +499,8 @@ def _change_lanes(
         i = state.order[k]
         if (i + step) % _DECISION_STEPS != 0 or state.progress[i] < 1.0:
             continue
-        if state.rested_at[i] > time and not _merging(i, road, drivers, state):
+        tired = state.rested_at[i] > time or state.speed[i] < 1.0
+        if tired and not _merging(i, road, drivers, state):
             continue
         if changed_at - state.position[i] < 40.0:
             continue

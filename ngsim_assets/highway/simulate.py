@@ -28,6 +28,7 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 WARM_UP = 150  # s, until waves have run through a road filled at equilibrium
+_FILLED = 300  # s of arrivals that stand on the road at the beginning, and some
 _BLOCK = 600  # steps per call of the kernel
 _BLOCK_ROWS = 200_000
 _STANDING = 999_999  # 9999.99 s, what Time_Headway is for a vehicle that stands
@@ -176,7 +177,7 @@ def _drive(scenario: Scenario) -> _Traffic:
     seconds = steps // 10 + 2
     rng = np.random.default_rng([scenario.seed, 0])
     drivers = traffic_demand.draw_drivers(
-        road, level, seconds, _LENGTH_GRID[scenario.highway_id], rng
+        road, level, seconds + _FILLED, _LENGTH_GRID[scenario.highway_id], rng
     )
     limits = traffic_demand.bottleneck_limits(level, road.mainline + 1, seconds, rng)
     state = car_following.new_state(drivers)
