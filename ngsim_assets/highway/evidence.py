@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ngsim_assets.highway import tracks
+from ngsim_assets.highway.arrays import floats, integers
 from ngsim_assets.highway.formats import si_columns
 from ngsim_assets.highway.key_faults import key_faults
 from ngsim_assets.highway.leaders import NEIGHBOURS, leader_evidence
@@ -60,8 +61,8 @@ def gather(
         sound: rows that keep all rules of their own. on_grid: those with a trusted clock.
         neighbours: as `validate.neighbours`; None where `rows` are the whole recording.
     """
-    vehicle, frame = (_integers(points[name], _NO_KEY) for name in ("vehicle_id", "frame"))
-    x, y, speed = (_floats(points[name]) for name in ("x_position", "y_position", "speed"))
+    vehicle, frame = (integers(points[name], _NO_KEY) for name in ("vehicle_id", "frame"))
+    x, y, speed = (floats(points[name]) for name in ("x_position", "y_position", "speed"))
     of_key = key_faults(rows, vehicle, frame, x, y, sound)
     usable = sound & (of_key == 0)
     limits = parameters.position_limits(site)
@@ -69,10 +70,10 @@ def gather(
     believed = usable & (of_position == 0)
 
     motion = tracks.differences(vehicle, frame, x, y, believed)
-    lane = _integers(points["lane_id"], tracks.UNKNOWN)
-    dated = on_grid & (vehicle != _NO_KEY) & (frame != _NO_KEY)
-    missing, seen = tracks.coverage(vehicle, frame, dated)
-    classes = _integers(rows["v_class"], tracks.UNKNOWN)
+    lane = integers(points["lane_id"], tracks.UNKNOWN)
+    # A row whose clock is off leaves no gap: its frame was delivered.
+    missing, seen = tracks.coverage(vehicle, frame, (vehicle != _NO_KEY) & (frame != _NO_KEY))
+    classes = integers(rows["v_class"], tracks.UNKNOWN)
     usual_class = tracks.usual(vehicle, classes, believed)
     context = _context(points.filter(believed)) if neighbours is None else neighbours.collect()
     leaders = leader_evidence(points, context, two_way=site.arterial)
@@ -86,7 +87,7 @@ def gather(
             "class_differs": believed & (classes != usual_class) & (classes != tracks.UNKNOWN),
             "length_differs": _differs(rows["v_length"], vehicle, believed),
             "width_differs": _differs(rows["v_width"], vehicle, believed),
-            "frames_missing": missing,
+            "frames_missing": np.where(on_grid, missing, 0),
             "frames_seen": pl.Series(seen).replace(tracks.UNKNOWN, None),
             "leader_gap": _where(believed, leaders.gap),
             "spacing": _where(believed, leaders.spacing),
@@ -123,14 +124,14 @@ def gather_neighbours(
         )
         .collect(engine="streaming")
     )
-    vehicle, frame = narrow["vehicle_id"].to_numpy(), narrow["frame"].to_numpy()
+    vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     key = (vehicle.astype(np.int64) << 32) + frame
     if (np.diff(key) < 0).any():
         narrow = narrow.sort("vehicle_id", "frame", maintain_order=True)
-        vehicle, frame = narrow["vehicle_id"].to_numpy(), narrow["frame"].to_numpy()
+        vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     alone = np.ones(vehicle.size, np.bool_)
     alone[:-1] = (vehicle[1:] != vehicle[:-1]) | (frame[1:] != frame[:-1])
-    x, y, speed = (_floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
+    x, y, speed = (floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
     limits = parameters.position_limits(site)
     faults = position_faults(vehicle, frame, x, y, speed, alone, limits)
     return _context(narrow.filter(alone & (faults == 0)))
@@ -153,7 +154,7 @@ def _side_by_side(site: Site) -> Mask:
 
 def _differs(size: pl.Series, vehicle: Integers, believed: Mask) -> Mask:
     """Whether a delivered size, exact as delivered, is not the usual one of its track."""
-    hundredths = _integers(size.to_physical().cast(pl.Int32), tracks.UNKNOWN)
+    hundredths = integers(size.to_physical(), tracks.UNKNOWN)
     usual = tracks.usual(vehicle, hundredths, believed)
     return believed & (hundredths != usual) & (hundredths != tracks.UNKNOWN)
 
@@ -166,11 +167,3 @@ def _vehicle_type(usual_class: Integers) -> pl.Series:
 
 def _where(believed: Mask, value: Floats) -> Floats:
     return np.where(believed, value, np.nan)
-
-
-def _integers(column: pl.Series, null: int) -> Integers:
-    return column.fill_null(null).to_numpy()
-
-
-def _floats(column: pl.Series) -> Floats:
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -19,6 +19,7 @@ import polars as pl
 from numba import njit
 from pyproj import Transformer
 
+from ngsim_assets.highway.arrays import floats
 from ngsim_assets.highway.sites import SITES, Interval, Site
 
 WGS84 = 4326
@@ -71,11 +72,8 @@ def wgs84(raw: pl.DataFrame, site: Site) -> tuple[pl.Series, pl.Series]:
     NAD83, the datum of the delivered coordinates, is taken as WGS84, as PROJ does without
     grids: the two differ by one to two metres in California and Georgia.
     """
-    easting, northing = (
-        raw[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        for name in ("global_x", "global_y")
-    )
-    longitude, latitude = projection(site).degrees(easting, northing)
+    feet = (floats(raw[name]) for name in ("global_x", "global_y"))
+    longitude, latitude = projection(site).degrees(*feet)
     return (
         pl.Series("longitude", longitude, nan_to_null=True),
         pl.Series("latitude", latitude, nan_to_null=True),

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import polars as pl
 from numba import njit
 
+from ngsim_assets.highway.arrays import floats, integers, singles
+
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
@@ -62,28 +64,24 @@ def leader_evidence(
         two_way: whether a leader may stand at lower y (arterials).
     """
     own = _Own(
-        _codes(points["vehicle_id"]),
-        _codes(points["frame"]),
-        _codes(points["preceding_id"]),
-        _codes(points["lane_id"]),
-        points["y_position"].fill_null(float("nan")).to_numpy(),
+        integers(points["vehicle_id"], _NONE),
+        integers(points["frame"], _NONE),
+        integers(points["preceding_id"], _NONE),
+        integers(points["lane_id"], _NONE),
+        floats(points["y_position"]),
     )
-    vehicle = context["vehicle_id"].to_numpy()
+    vehicle = integers(context["vehicle_id"], _NONE)
     starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(_NONE)))
     theirs = _Theirs(
         vehicle[starts],
         np.append(starts, vehicle.size),
-        context["frame"].to_numpy(),
-        _codes(context["lane_id"]),
-        _codes(context["following_id"]),
-        context["y_position"].to_numpy(),
-        context["length"].fill_null(float("nan")).to_numpy(),
+        integers(context["frame"], _NONE),
+        integers(context["lane_id"], _NONE),
+        integers(context["following_id"], _NONE),
+        singles(context["y_position"]),
+        singles(context["length"]),
     )
     return LeaderEvidence(*_look_up(own, theirs, two_way))
-
-
-def _codes(column: pl.Series) -> Integers:
-    return column.fill_null(_NONE).to_numpy()
 
 
 class _Own(NamedTuple):

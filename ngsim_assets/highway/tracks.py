@@ -179,18 +179,18 @@ def _most_frequent(value: Integers, believed: Mask) -> int:
 
 
 @njit(cache=True, nogil=True)
-def coverage(vehicle: Integers, frame: Integers, dated: Mask) -> tuple[Integers, Integers]:
+def coverage(vehicle: Integers, frame: Integers, keyed: Mask) -> tuple[Integers, Integers]:
     """Frames missing before each row, and on a vehicle's first row how many it has at all.
 
     Args:
-        dated: rows whose vehicle and frame are to be trusted; only they count. Frames seen are
-            UNKNOWN on every row but the first dated one of a vehicle.
+        keyed: rows that tell vehicle and frame; only they count. Frames seen are UNKNOWN on
+            every row but the first keyed one of a vehicle.
     """
     missing = np.zeros(vehicle.size, np.int32)
     seen = np.full(vehicle.size, UNKNOWN, np.int32)
     first = before = -1
     for row in range(vehicle.size):
-        if not dated[row]:
+        if not keyed[row]:
             continue
         if before < 0 or vehicle[row] != vehicle[before]:
             first = row

@@ -62,20 +62,22 @@ class ValidationParameters:
 
     def position_limits(self, site: Site) -> PositionLimits:
         """What the position kernel takes, together with what `site` allows."""
+        limits = site.limits
+        # Exact types: the kernel is compiled for them.
         return PositionLimits(
-            along=self.along,
-            lateral=self.lateral,
-            largest=site.limits.step,
+            along=float(self.along),
+            lateral=float(self.lateral),
+            largest=float(limits.step),
             edge_frames=self.edge_frames,
-            edge_factor=self.edge_factor,
-            top_speed=site.limits.speed,
-            lateral_speed=site.limits.lateral_speed,
-            acceleration=site.limits.acceleration,
-            blind=self.blind,
-            joint_rows=self.joint_rows,
+            edge_factor=float(self.edge_factor),
+            top_speed=float(limits.speed),
+            lateral_speed=float(limits.lateral_speed),
+            acceleration=float(limits.acceleration),
+            blind=float(self.blind),
+            joint_rows=float(self.joint_rows),
             spike_rows=self.spike_rows,
             frozen_frames=self.frozen_frames,
-            frozen_distance=self.frozen_distance,
+            frozen_distance=float(self.frozen_distance),
             two_way=site.arterial,
         )
 

@@ -81,7 +81,7 @@ def recording(
     }
     return pl.DataFrame(
         {
-            name: _as(columns[name], dtype)
+            name: _as(columns[name], dtype).alias(name)
             if name in columns
             else pl.Series([None] * step.size, dtype=dtype)
             for name, dtype in RAW_TRAJECTORIES.schema.items()
@@ -98,14 +98,25 @@ def recording(
 def _as(values: np.ndarray, dtype: pl.DataType) -> pl.Series:
     if not isinstance(dtype, pl.Decimal):
         return pl.Series(values).cast(dtype)
-    whole = pl.Series(np.round(values * 10**dtype.scale).astype(np.int64))
+    return _logical(pl.Series(np.round(values * 10**dtype.scale).astype(np.int64)), dtype)
+
+
+def as_logical(physical: pl.DataFrame, **constants: object) -> pl.DataFrame:
+    """Unscaled integers, as readers yield them, as the lake gives them back; constants beside."""
+    return physical.select(
+        pl.lit(constants[name], dtype).alias(name)
+        if name in constants
+        else _logical(physical[name], dtype)
+        for name, dtype in RAW_TRAJECTORIES.schema.items()
+    )
+
+
+def _logical(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    if not isinstance(dtype, pl.Decimal):
+        return column.cast(dtype)
+    scale = pl.lit(10**dtype.scale).cast(pl.Decimal(38, dtype.scale))
     return (
-        whole.cast(pl.Decimal(38, 0))
-        .to_frame("v")
-        .select(
-            (pl.col("v") / pl.lit(10**dtype.scale).cast(pl.Decimal(38, dtype.scale))).cast(dtype)
-        )
-        .to_series()
+        column.to_frame().select(pl.first().cast(pl.Decimal(38, 0)) / scale).to_series().cast(dtype)
     )
 
 
