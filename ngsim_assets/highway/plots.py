@@ -180,12 +180,12 @@ def _steps(
 
 
 def _logarithmic(axis: Axes) -> None:
-    """A percent axis over decades, with room for the legend above the data."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    """A percent axis over decades, with room for the legend above 100."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+    axis.set_ylim(1e-4, 1e3)
     axis.set_yscale("log")
-    axis.set_ylim(1e-4, 10 * max(axis.get_ylim()[1], 1.0))
-    axis.yaxis.set_major_locator(LogLocator(numticks=10))
+    axis.yaxis.set_major_locator(FixedLocator([1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100]))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
 

@@ -73,8 +73,9 @@ def time_space(points: pl.LazyFrame, site: Site, lanes: Iterable[int] | None = N
         name="time-space",
         title="Time–space diagram per lane",
         alt=(
-            f"{rows} panels, one per lane: position along the section over time, one line per "
-            f"vehicle, dark where slow, bright where fast, from 0 to {fastest:g} m/s."
+            f"{rows} panel{'s, one per lane' if rows > 1 else ''}: position along the section "
+            "over time, one line per vehicle, dark where slow, bright where fast, from 0 to "
+            f"{fastest:g} m/s."
         ),
         caption=(
             "Position of every vehicle over time, coloured by speed; all lanes on one scale. "

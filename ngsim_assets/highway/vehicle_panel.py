@@ -93,7 +93,8 @@ def _most_changed(cleaned: pl.LazyFrame) -> int:
             -pl.col("vehicle_id"),
             descending=True,
         )
-        .select(pl.col("vehicle_id").first())
+        .select("vehicle_id")
+        .head(1)
         .collect(engine="streaming")
     )
     return int(ranked.item()) if ranked.height else 0
