@@ -6,7 +6,7 @@ partition took. Does not belong here: any judgement of a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date
 from itertools import pairwise
@@ -34,6 +34,7 @@ UNDATED = date(1970, 1, 1)
 
 _RAW_COLUMNS = list(RAW_TRAJECTORIES.columns)
 
+_ORDERED_BY = ("vehicle_id", "frame_id", "source_row")
 _LINE_BITS = 40  # a file of a million million lines; 2^16 files of one partition
 
 # Rows whose columns are in memory together: 100 bytes each, so 200 MB. A larger partition is
@@ -77,16 +78,30 @@ def delivered_rows(
             parts = opened.enter_context(Parts(paths, BATCH_SCHEMA))
         source = _deliveries_of_rows(parts, deliveries)
         names = pl.Series([delivery.file.name for delivery in deliveries])
-        constant = {
+        # nothing is read, held or moved of columns that no file delivered
+        constant: dict[str, pl.Expr] = {
+            name: pl.lit(None, dtype)
+            for name, dtype in BATCH_SCHEMA.items()
+            if name not in parts.columns
+        }
+        constant |= {
             "highway_id": pl.lit(key.highway_id, pl.Enum([key.highway_id])),
             "recording": pl.lit(key.recording, pl.Enum([key.recording])),
             "date": pl.lit(key.date),
             "source_file": pl.lit(names.cast(pl.Enum(names.unique().sort()))).gather("delivery"),
         }
-        order, bounds = _plan(parts, source, chunk_rows)
+        fits = parts.rows <= _ROWS_AT_ONCE
+        loaded = _load(parts, source, _ORDERED_BY)
+        order, bounds = _plan(loaded, chunk_rows)
+        if fits:
+            rest = [name for name in parts.columns if name not in _ORDERED_BY]
+            loaded = loaded.with_columns(parts.column(name) for name in rest)
         for chunks in _together(bounds):
-            rows = order[chunks[0] : chunks[-1]]
-            loaded, places = _load(parts, source, rows)
+            places = rows = order[chunks[0] : chunks[-1]]
+            if not fits:
+                chosen = np.sort(rows)
+                loaded = _load(parts, source, parts.columns, chosen)
+                places = np.searchsorted(chosen, rows)
             for start, end in pairwise(chunks - chunks[0]):
                 yield loaded[places[start:end]].with_columns(**constant).select(_RAW_COLUMNS)
 
@@ -132,18 +147,28 @@ def _deliveries_of_rows(parts: Parts, deliveries: list[Delivery]) -> NDArray[np.
     return np.repeat(np.array(of_parts, np.uint16), parts.rows_by_part)
 
 
-def _plan(
-    parts: Parts, source: NDArray[np.uint16], chunk_rows: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def _load(
+    parts: Parts,
+    source: NDArray[np.uint16],
+    names: Sequence[str],
+    chosen: NDArray[np.uint32] | None = None,
+) -> pl.DataFrame:
+    """Columns as they lie in the parts, with the `delivery` of each row; of some rows only."""
+    delivery = pl.Series("delivery", source)
+    if chosen is None:
+        return pl.DataFrame([*(parts.column(name) for name in names), delivery])
+    rows = pl.Series(chosen)
+    columns = [parts.column(name).gather(rows) for name in names]
+    return pl.DataFrame([*columns, delivery.gather(rows)])
+
+
+def _plan(loaded: pl.DataFrame, chunk_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Order of all rows, and where in it each chunk of whole vehicles begins and the last ends."""
-    lines = (source.astype(np.uint64) << np.uint64(_LINE_BITS)) | parts.column(
-        "source_row"
-    ).to_numpy().astype(np.uint64)
-    order = stable_order(lines)
+    lines = loaded["delivery"].cast(pl.Int64) * 2**_LINE_BITS + loaded["source_row"]
+    order = stable_order(lines.cast(pl.UInt64).to_numpy())
     del lines
-    vehicles = _unsigned(parts.column("vehicle_id"))
-    keys = (vehicles << np.uint64(32)) | _unsigned(parts.column("frame_id"))
-    order = stable_order(keys, order)
+    vehicles = _unsigned(loaded["vehicle_id"])
+    order = stable_order((vehicles << np.uint64(32)) | _unsigned(loaded["frame_id"]), order)
     vehicles = vehicles[order]
     ends = np.append(np.flatnonzero(vehicles[1:] != vehicles[:-1]) + 1, order.size)
     return order, _bounds(ends, chunk_rows)
@@ -164,20 +189,6 @@ def _together(bounds: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     places = np.searchsorted(bounds, _bounds(bounds[1:], _ROWS_AT_ONCE))
     for start, end in pairwise(places):
         yield bounds[start : end + 1]
-
-
-def _load(
-    parts: Parts, source: NDArray[np.uint16], rows: NDArray[np.uint32]
-) -> tuple[pl.DataFrame, NDArray[np.integer]]:
-    """Columns of `rows` as they lie in the parts, and the place of each of `rows` in there."""
-    if rows.size == parts.rows:
-        columns = [parts.column(name) for name in BATCH_SCHEMA]
-        return pl.DataFrame([*columns, pl.Series("delivery", source)]), rows
-    by_place = np.sort(rows)
-    chosen = pl.Series(by_place)
-    columns = [parts.column(name).gather(chosen) for name in BATCH_SCHEMA]
-    frame = pl.DataFrame([*columns, pl.Series("delivery", source[by_place])])
-    return frame, np.searchsorted(by_place, rows)
 
 
 def _unsigned(column: pl.Series) -> NDArray[np.uint64]:

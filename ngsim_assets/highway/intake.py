@@ -35,7 +35,7 @@ from ngsim_assets.highway.keys import PartitionKey, check_recording
 from ngsim_assets.highway.recordings import Assignment, assign_recordings
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.source import SourceMember, read_batches, survey
-from ngsim_assets.highway.spill import Spill
+from ngsim_assets.highway.spill import Piece, Spill
 
 __all__ = [
     "Intake",
@@ -266,22 +266,32 @@ class _TakeIn:
                 return self._keep(member, spill, digest, change, staging)
 
     def _read(self, member: SourceMember, spill: Spill, digest: _Digest) -> None:
-        """One pass: the next batch is parsed while the last one is sorted."""
+        """One pass: batches are parsed, arranged and written at the same time, in order."""
         at = (0, self._state.size)
 
         def reached(done: int, total: int) -> None:
             nonlocal at
             at = (done, total)
 
-        with ThreadPoolExecutor(1, thread_name_prefix="spill") as sorter:
-            sorting: Future[None] | None = None
+        arranged: Future[list[Piece]] | None = None
+        written: Future[None] | None = None
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="arrange") as arranger,
+            ThreadPoolExecutor(1, thread_name_prefix="write") as writer,
+        ):
             for batch in read_batches(member, on_bytes=digest.update, on_progress=reached):
-                if sorting is not None:
-                    sorting.result()
+                if arranged is not None:
+                    pieces = arranged.result()
                     self._report(member, at, spill.rows)
-                sorting = sorter.submit(spill.add, batch)
-            if sorting is not None:
-                sorting.result()
+                    if written is not None:
+                        written.result()
+                    written = writer.submit(spill.write, pieces)
+                arranged = arranger.submit(spill.arrange, batch)
+            if arranged is not None:
+                pieces = arranged.result()
+                if written is not None:
+                    written.result()
+                spill.write(pieces)
         self._report(member, (at[1], at[1]), spill.rows)
 
     def _report(self, member: SourceMember, at: tuple[int, int], rows: int) -> None:

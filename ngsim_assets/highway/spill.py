@@ -49,8 +49,20 @@ class Sorted:
     unassigned: Share | None
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a batch that go to the same part."""
+
+    writer: PartWriter
+    rows: pl.DataFrame
+
+
 class Spill:
-    """Sorts batches of one file into part files of `folder`."""
+    """Sorts batches of one file into part files of `folder`.
+
+    `arrange` and `write` are the two halves of taking a batch, about equally long, so that two
+    threads can share them; each of them takes the batches in order.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,10 +74,10 @@ class Spill:
         self._empty = set(RAW_PHYSICAL)
         self.rows = 0
 
-    def add(self, batch: pl.DataFrame) -> None:
-        """Take the rows of `batch`, which has the columns of `BATCH_SCHEMA`."""
+    def arrange(self, batch: pl.DataFrame) -> list[Piece]:
+        """Count and hash the rows of `batch` (columns of `BATCH_SCHEMA`) and sort them for disk."""
         if batch.height == 0:
-            return
+            return []
         batch = batch.rechunk()
         self._empty -= {name for name in self._empty if batch[name].count()}
         numbers = self._origins.number(batch)
@@ -76,11 +88,17 @@ class Spill:
         batch = batch.with_columns(pl.Series("origin", numbers))
         if order is not None:
             batch, writers = batch[order], writers[order]
-        for start, end in pairwise(bounds):
-            writer = int(writers[start])
-            rows = batch.slice(start, end - start)
-            self._writers[writer].write(rows if writer == _STRAY else rows.drop("origin"))
         self.rows += batch.height
+        return [
+            Piece(self._writers[int(writers[start])], batch.slice(start, end - start))
+            for start, end in pairwise(bounds)
+        ]
+
+    def write(self, pieces: list[Piece]) -> None:
+        """Put what `arrange` gave on disk; may run while the next batch is arranged."""
+        for piece in pieces:
+            is_stray = piece.writer is self._writers[_STRAY]
+            piece.writer.write(piece.rows if is_stray else piece.rows.drop("origin"))
 
     def close(self) -> None:
         """Complete the parts; the rows can be read after this, and none added."""
