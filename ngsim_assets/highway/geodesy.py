@@ -125,7 +125,6 @@ def _degrees(
     middle_v = (edges[1, 0] + edges[1, 1]) / 2
     half_u = (edges[0, 1] - edges[0, 0]) / 2
     half_v = (edges[1, 1] - edges[1, 0]) / 2
-    order = coefficients.shape[1] - 1
     degrees = np.empty(2)
     for row in range(easting.size):
         u = (easting[row] - middle_u) / half_u
@@ -135,9 +134,9 @@ def _degrees(
             continue
         for which in range(2):
             total = 0.0
-            for i in range(order, -1, -1):
+            for i in range(DEGREE, -1, -1):
                 inner = 0.0
-                for j in range(order - i, -1, -1):
+                for j in range(DEGREE - i, -1, -1):
                     inner = inner * v + coefficients[which, i, j]
                 total = total * u + inner
             degrees[which] = total

@@ -80,14 +80,14 @@ def differences(
         if k >= _REACH and k + _REACH < at.size:
             first, last = at[k - _REACH], at[k + _REACH]
             if vehicle[first] == vehicle[last] and frame[last] - frame[first] == chord:
-                way = np.hypot(x[last] - x[first], y[last] - y[first])
-                pace[k] = way / (chord * FRAME)
+                dx, dy = x[last] - x[first], y[last] - y[first]
+                pace[k] = np.sqrt(dx * dx + dy * dy) / (chord * FRAME)
     for k in range(_REACH, at.size - _REACH):
-        before, here, after = pace[k - _REACH], pace[k], pace[k + _REACH]
+        earlier, now, later = pace[k - _REACH], pace[k], pace[k + _REACH]
         # all three, or the row is too near an end or a gap for its pace to be known
-        if not np.isnan(before + here + after):
-            result.pace_low[at[k]] = min(before, here, after)
-            result.pace_high[at[k]] = max(before, here, after)
+        if not np.isnan(earlier + now + later):
+            result.pace_low[at[k]] = min(earlier, now, later)
+            result.pace_high[at[k]] = max(earlier, now, later)
     return result
 
 

@@ -90,9 +90,7 @@ def judge(
     """
     chosen = ValidationParameters() if parameters is None else parameters
     rows = in_order(raw.collect(), deliveries)
-    recordings = rows.select("highway_id", "recording").unique().rows()
-    if len(recordings) > 1:
-        raise SeveralRecordings(sorted(recordings))
+    _refuse_several(rows)
     origin = frame_origin(rows, site.clock) if t0 is None else t0
     points = to_points(rows, site, origin)
     delivered = _beside(rows, points)
@@ -153,6 +151,12 @@ def neighbours(
     """
     chosen = ValidationParameters() if parameters is None else parameters
     return gather_neighbours(raw, site, chosen).lazy()
+
+
+def _refuse_several(rows: pl.DataFrame) -> None:
+    names = ("highway_id", "recording")
+    if not rows.is_empty() and any((rows[name] != rows.item(0, name)).any() for name in names):
+        raise SeveralRecordings(sorted(rows.select(names).unique().rows()))
 
 
 def _counts(judged: pl.LazyFrame, column: str) -> pl.LazyFrame:
