@@ -77,7 +77,7 @@ def _rows() -> MetricSection:
             ),
             metric(
                 "rows_quarantined_share",
-                "Rows in quarantine",
+                "Share of rows in quarantine",
                 "%",
                 "100 × rows in quarantine / rows delivered.",
                 stages=(RAW,),
@@ -88,9 +88,7 @@ def _rows() -> MetricSection:
                 "rows",
                 "Rows delivered less rows validated less rows in quarantine.",
                 stages=(RAW,),
-                limit=Limit(
-                    threshold=0, relation="within", basis="nothing is dropped silently, DESIGN 4"
-                ),
+                limit=Limit(threshold=0, relation="within", basis="nothing is dropped silently"),
                 limited_at=(RAW,),
             ),
         ),
@@ -337,7 +335,7 @@ def _consistency() -> MetricSection:
                 limit=Limit(
                     threshold=0,
                     relation="at most",
-                    basis="reconstructed vehicles do not reverse, DESIGN 4",
+                    basis="reconstructed vehicles do not reverse",
                 ),
             ),
         ),
@@ -365,7 +363,7 @@ def _platoon() -> MetricSection:
                 limit=Limit(
                     threshold=0,
                     relation="at most",
-                    basis="followers do not overlap leaders, DESIGN 4",
+                    basis="reconstructed followers do not overlap leaders",
                 ),
             ),
             metric("gap_smallest", "Smallest net gap", "m", f"Smallest net gap. {pairs}"),

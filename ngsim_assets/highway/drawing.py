@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 DPI = 110
 WIDTH = 6.6  # inches: 726 pixels, shown at about half that on a phone
-TYPE = 11.5  # points: still readable at half the size
-SMALL = 10.0
+TYPE = 13.0  # points: still readable at half the size
+SMALL = 11.5
 INK = "#1b1f24"
 FAINT = "#d9dde2"
 # Okabe and Ito (2008), colour-blind safe: before, after, marked.

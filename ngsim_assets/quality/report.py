@@ -171,7 +171,7 @@ class DataQualityReport(_Part):
     @computed_field(description="Names of metrics outside their limits.")
     @property
     def failed(self) -> tuple[str, ...]:
-        return tuple(metric.name for metric in self._metrics() if metric.failed)
+        return tuple(metric.name for metric in self.outside)
 
     @computed_field(description="Metrics that have a limit and a value to hold against it.")
     @property
@@ -180,6 +180,11 @@ class DataQualityReport(_Part):
             any(part is not None and part.passed is not None for part in (m.raw, m.cleaned))
             for m in self._metrics()
         )
+
+    @property
+    def outside(self) -> tuple[Metric, ...]:
+        """Metrics outside their limits."""
+        return tuple(metric for metric in self._metrics() if metric.failed)
 
     @property
     def verdict(self) -> str:
@@ -261,7 +266,7 @@ def format_value(value: float | None, unit: str = "") -> str:
         return "0"
     size = math.floor(math.log10(abs(value)))
     if size < -4:
-        return _minus(f"{value:.1e}")
+        return _minus(f"{value / 10.0**size:.1f}×10{str(size).translate(_RAISED)}")
     decimals = max(0, 2 - size) if size < 2 else 1
     return _minus(f"{value:,.{decimals}f}")
 
@@ -276,6 +281,8 @@ def limit_text(metric: Metric) -> str:
     if metric.limit is None:
         return ""
     sign = {"at most": "≤ ", "at least": "≥ ", "within": "± "}[metric.limit.relation]
+    if metric.limit.relation == "within" and metric.limit.threshold == 0:
+        sign = ""
     return f"{sign}{_minus(f'{metric.limit.threshold:,g}')} {metric.unit}".strip()
 
 
@@ -289,6 +296,8 @@ def verdict_text(metric: Metric) -> str:
 
 # Units whose whole values are counts: they are never shown with decimals.
 _COUNTED = frozenset({"rows", "points", "trajectories", "gaps", "changes", "vehicles", "frames"})
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _minus(text: str) -> str:

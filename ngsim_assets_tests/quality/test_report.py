@@ -268,7 +268,7 @@ def _cells(line: str) -> int:
         (0.16, "%", "0.160"),
         (555.639, "veh/h", "555.6"),
         (2400.0, "veh/h", "2,400"),
-        (1.25e-7, "m", "1.2e−07"),
+        (1.25e-7, "m", "1.2×10⁻⁷"),
     ],
 )
 def test_values_are_written_for_people(value: float | None, unit: str, text: str) -> None:
@@ -277,7 +277,8 @@ def test_values_are_written_for_people(value: float | None, unit: str, text: str
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))
 def test_written_values_are_close_to_what_they_say(value: float) -> None:
-    written = format_value(value, "m").replace(",", "").replace("−", "-")
+    plain = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789", ",")
+    written = format_value(value, "m").translate(plain).replace("×10", "e")
     assert float(written) == pytest.approx(value, rel=0.05, abs=1e-12)
 
 
