@@ -433,9 +433,9 @@ def _decide(
     gain_behind = 0.0
     if behind >= 0:
         v0_behind = _wanted_speed(behind, own, limits, road, drivers, state)
-        gain_behind = _following(
-            behind, leaders[i, own], v0_behind, drivers, state
-        ) - _following(behind, i, v0_behind, drivers, state)
+        gain_behind = _following(behind, leaders[i, own], v0_behind, drivers, state) - _following(
+            behind, i, v0_behind, drivers, state
+        )
     best = -1
     best_gain = 0.0
     for step in (-1, 1):
@@ -653,8 +653,6 @@ def advance(
             change = max(-_MAX_JERK * TIME_STEP, min(_MAX_JERK * TIME_STEP, change))
             state.acceleration[i] = max(before + change, -state.speed[i] / TIME_STEP)
         if step >= first_frame_step:
-            rows = _record(
-                step - first_frame_step + 1, rows, road, drivers, state, out, last
-            )
+            rows = _record(step - first_frame_step + 1, rows, road, drivers, state, out, last)
         _move(time, road, drivers, state)
     return end_step, rows

@@ -107,9 +107,7 @@ def _seen(starts: I64, y: F64, normals: F64, borders: F64, noise: F64, length: f
         drifting = 0.0
         for k in range(starts[vehicle], starts[vehicle + 1]):
             drifting = (
-                normals[k, 0]
-                if k == starts[vehicle]
-                else keep * drifting + fresh * normals[k, 0]
+                normals[k, 0] if k == starts[vehicle] else keep * drifting + fresh * normals[k, 0]
             )
             camera = min(cameras - 1, max(0, int(y[k] / length * cameras)))
             out[k] = (
