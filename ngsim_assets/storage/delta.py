@@ -29,7 +29,7 @@ from ngsim_assets.storage.manifest import LINEAGE, DataFile, Lineage
 from ngsim_assets.storage.schema import Table
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, Field
     from deltalake.transaction import AddAction
 
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
@@ -198,7 +198,7 @@ class DeltaLog:
         have = {field.name: field for field in delta.schema().fields}
         want = {field.name: field for field in Schema.from_arrow(arrow_schema(self._table)).fields}
         faults = [
-            f"column {name} is {have[name].type} in the lake, {field.type} in the model"
+            f"column {name} is {_type(have[name])} in the lake, {_type(field)} in the model"
             for name, field in want.items()
             if name in have and have[name].type != field.type
         ]
@@ -226,6 +226,12 @@ class DeltaLog:
         log = self.folder / "_delta_log"
         sync_file(log / f"{version:020}.json")
         sync_folder(log)
+
+
+def _type(field: Field) -> str:
+    from deltalake.schema import PrimitiveType
+
+    return field.type.type if isinstance(field.type, PrimitiveType) else str(field.type)
 
 
 def _snapshot_of(delta: DeltaTable) -> Snapshot:

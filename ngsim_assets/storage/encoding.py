@@ -228,22 +228,24 @@ def _arrow_of(values: pl.Series) -> pa.Array:
 
 
 def _on_grid(values: pl.Series, resolution: float | None) -> pa.Array:
-    """Floats rounded, half to even, to multiples of `resolution`; no minus zero.
+    """Floats rounded, half to even, to multiples of `resolution` if there is one; no minus zero.
 
     ValueError for NaN and infinity.
     """
     floats = _arrow_of(values)
     validity, data = floats.buffers()
     stored = np.frombuffer(data, np.float64, len(floats), 8 * floats.offset)
-    # a sum is finite only if everything is; slots of nulls may hold anything, hence the recount
-    if not np.isfinite(stored.sum()) and not values.is_finite().all():
-        raise ValueError("has NaN or infinity")
-    if resolution is None:
-        return floats
-    grid = stored / resolution
-    np.rint(grid, out=grid)
-    grid *= resolution
-    grid += 0.0
+    with np.errstate(all="ignore"):  # slots of nulls may hold anything
+        grid = stored / (resolution or 1.0)
+        if resolution is not None:
+            np.rint(grid, out=grid)
+        grid *= resolution or 1.0
+        grid += 0.0
+        # a sum is finite only if every value is: one pass for all of them, as a rule
+        if not np.isfinite(grid.sum()):
+            if not values.is_finite().all():
+                raise ValueError("has NaN or infinity")
+            grid = np.where(np.isfinite(grid), grid, stored)  # far beyond where the grid matters
     if floats.null_count and floats.offset:
         validity = _arrow_of(values.is_not_null().rechunk()).buffers()[1]
     return pa.Array.from_buffers(

@@ -32,7 +32,7 @@ class DiskFull(StorageError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(
-            f"no space left on the disk while writing {path}; the table is as it was before",
+            f"no space left on the disk while writing {path}; what was there before is unchanged",
             "free some space and run the same command again",
         )
 
@@ -99,8 +99,30 @@ class UnknownVersion(StorageError):
         )
 
 
+class AmbiguousCatalog(StorageError):
+    """A DuckDB file whose name hides the schema `catalog` inside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: DuckDB names a database after its file and then cannot tell catalog.files"
+            " from a table of that database",
+            "choose another name, for example ngsim.duckdb",
+        )
+
+
 def _named(table: str, partition: Mapping[str, str]) -> str:
     return f"table {table}, partition {'|'.join(partition.values()) or 'whole table'}"
+
+
+_REFUSALS = {
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+}
 
 
 @contextmanager
@@ -111,6 +133,6 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull(path) from error
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        if error.errno in _REFUSALS:
             raise ReadOnlyLake(path, error.strerror or str(error)) from error
         raise

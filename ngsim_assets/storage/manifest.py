@@ -116,6 +116,7 @@ class Version:
             sources, parameters or code), or what another program calls its own.
         partition: identity of the partition it is about, empty if it is about the table.
         rows: rows of that partition in this version, None if the log does not tell.
+        write: the write whose files hold those rows.
     """
 
     table: str
@@ -126,6 +127,7 @@ class Version:
     rows: int | None
     bytes: int | None
     files: int | None
+    write: str
     provenance: Provenance
 
 
@@ -164,7 +166,8 @@ class Lineage:
     @classmethod
     def in_commit(cls, info: Mapping[str, Any]) -> Lineage | None:
         """The record inside a `commitInfo`, None if another program made the commit."""
-        return cls(info[LINEAGE]) if LINEAGE in info else None
+        record = info.get(LINEAGE)
+        return cls(record) if isinstance(record, dict) and "operation" in record else None
 
     @property
     def operation(self) -> str:

@@ -293,6 +293,7 @@ def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
         rows=sum(file["rows"] for file in files) if files is not None else None,
         bytes=sum(file["bytes"] for file in files) if files is not None else None,
         files=len(files) if files is not None else None,
+        write=lineage.write if lineage else "",
         provenance=lineage.provenance if lineage else Provenance(),
     )
 
@@ -312,4 +313,5 @@ def _scan(table: Table, folder: Path, files: Sequence[DataFile]) -> pl.LazyFrame
         hive_partitioning=bool(hive),
         hive_schema=hive or None,
         missing_columns="insert",
+        extra_columns="ignore",
     ).select(table.schema.names())

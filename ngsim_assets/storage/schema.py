@@ -63,7 +63,7 @@ class Table:
     @property
     def description(self) -> str:
         """First line of the model's docstring."""
-        return (self.model.__doc__ or "").strip().splitlines()[0]
+        return next(iter((self.model.__doc__ or "").strip().splitlines()), "")
 
 
 def columns_of(model: type[BaseModel]) -> dict[str, Column]:
