@@ -17,7 +17,7 @@ class DamagedManifest(AcquisitionError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"cannot read {path}: {reason.splitlines()[0]}",
+            f"cannot read {path}: {' '.join(reason.split())[:200]}",
             f"delete {path.parent} and take the file in again",
         )
 
@@ -28,7 +28,7 @@ class DamagedPart(AcquisitionError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"cannot read {path}: {reason.splitlines()[0] if reason else 'damaged'}",
+            f"cannot read {path}: {' '.join(reason.split())[:200]}",
             f"delete {path.parent} and take the file in again",
         )
 

@@ -91,7 +91,7 @@ class Parts:
         self._files: list[tuple[Path, pq.ParquetFile]] = []
         for path in paths:
             with self._reading(path):
-                self._files.append((path, pq.ParquetFile(path.open("rb"))))
+                self._files.append((path, pq.ParquetFile(pa.OSFile(str(path)))))
         self.rows_by_part = [file.metadata.num_rows for _, file in self._files]
 
     @property
