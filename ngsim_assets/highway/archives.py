@@ -65,11 +65,19 @@ LIMITS = ArchiveLimits()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file in a zip: the archives inside it that lead there, its name, its size, its start."""
+    """A file in a zip.
+
+    Attributes:
+        inside: archives inside the zip that lead there, then its name.
+        size: bytes it unpacks to.
+        start: the first of them.
+        damage: why it cannot be read, None if its start could.
+    """
 
     inside: tuple[str, ...]
     size: int
     start: bytes
+    damage: CorruptArchive | None = None
 
 
 class GuardedStream(io.RawIOBase):
@@ -240,16 +248,20 @@ def _walk(
         if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16):
             continue
         here = (*above, member.filename)
-        with archive.open(member) as content:
-            start = content.read(head)
-            if start.startswith(_ZIP) and not above:
-                # zipfile seeks in the member; behind deflate that reads it again from its start
-                with zipfile.ZipFile(content) as inner:
-                    if not _is_office(inner):
-                        name = f"{source}!{member.filename}"
-                        yield from _walk(inner, name, here, head, limits, budget)
-                        continue
-        yield Entry(here, member.file_size, start)
+        name = f"{source}!{member.filename}"
+        start, damage = b"", None
+        try:
+            with _typed_failures(name), archive.open(member) as content:
+                start = content.read(head)
+                if start.startswith(_ZIP) and not above:
+                    # zipfile seeks in the member; behind deflate that unpacks it from its start
+                    with zipfile.ZipFile(content) as inner:
+                        if not _is_office(inner):
+                            yield from _walk(inner, name, here, head, limits, budget)
+                            continue
+        except CorruptArchive as error:
+            damage = error
+        yield Entry(here, member.file_size, start, damage)
 
 
 def _is_office(archive: zipfile.ZipFile) -> bool:

@@ -122,7 +122,7 @@ def recognise(head: bytes, source: str, *, complete: bool) -> Recognised:
     if not sample:
         raise NotNgsim(source, "its first line does not end")
     header_line, columns, unknown = 0, (), ()
-    if sum(canonical_column(cell) is not None for cell in sample[0].cells) >= 2:
+    if _is_header(sample):
         header = sample.pop(0)
         header_line = header.number
         columns = _named_columns(header, source)
@@ -167,12 +167,24 @@ def _refuse_other_kinds(head: bytes, source: str) -> None:
 
 
 def _separator(lines: Sequence[bytes]) -> str:
-    """The separator most lines use; a few commas may also stand inside cells."""
+    """The separator of the header, or the one most lines use where there is none.
+
+    A few commas may also stand inside cells, so a line needs as many as it has words.
+    """
+    written = [line for line in lines if line.strip()][:_SAMPLE_ROWS]
+    for separator in (",", ";", " "):
+        if _is_header(_cells(written[:1], separator)):
+            return separator
     votes: Counter[str] = Counter()
-    for line in [line for line in lines if line.strip()][:_SAMPLE_ROWS]:
+    for line in written:
         separator, count = max((";", line.count(b";")), (",", line.count(b",")), key=itemgetter(1))
         votes[separator if count and count >= len(line.split()) - 1 else " "] += 1
     return votes.most_common(1)[0][0] if votes else " "
+
+
+def _is_header(sample: Sequence[_Line]) -> bool:
+    known = [canonical_column(cell) for cell in sample[0].cells] if sample else []
+    return sum(name is not None for name in known) >= 2
 
 
 def _cells(lines: Sequence[bytes], separator: str) -> list[_Line]:
@@ -185,8 +197,10 @@ def _cells(lines: Sequence[bytes], separator: str) -> list[_Line]:
         if separator == " ":
             cells = line.split()
         else:
-            line = line.replace("\0", "\N{REPLACEMENT CHARACTER}").replace("\r", " ")
-            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+            line = line.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            line = line.replace("\r", " ").replace("\t", " ")
+            reader = csv.reader([line], delimiter=separator, skipinitialspace=True)
+            cells = [cell.strip() for cell in next(reader)]
         sample.append(_Line(number, tuple(cells)))
         if len(sample) > _SAMPLE_ROWS:
             break

@@ -105,6 +105,8 @@ def survey(path: Path) -> Survey:
     for entry in archives.walk(path, HEAD_BYTES):
         member = SourceMember(path, entry.inside)
         try:
+            if entry.damage is not None:
+                raise entry.damage
             recognise(entry.start, member.source, complete=entry.size <= len(entry.start))
         except SourceError as error:
             ignored.append(Ignored(member.name, error))

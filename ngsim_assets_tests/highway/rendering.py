@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import polars as pl
 from hypothesis import strategies as st
 
 from ngsim_assets.highway.formats import BATCH_SCHEMA, LOCATIONS, decimals_of, largest_of
-
-Row = Mapping[str, int | str | None]
 
 NULLS = ("", "NA", "n/a", "NaN", "null", "None")
 
@@ -28,33 +27,29 @@ def grouped(text: str) -> str:
     return ("-" if text.startswith("-") else "") + f"{int(whole):,}" + point + part
 
 
-@st.composite
-def cells(draw: st.DrawFn, column: str, value: int | str | None, separator: str) -> str:
-    """One cell in any spelling this value may have between these separators."""
+def any_spelling(column: str, value: object, separator: str, chance: Random) -> str:
+    """One cell in one of the spellings this value may have between these separators."""
     blanks = separator == " "
     if value is None:
-        text = draw(st.sampled_from(NULLS[1:] if blanks else NULLS))
-    elif isinstance(value, str):
-        text = draw(st.sampled_from((value, value.upper(), value.title())))
-    else:
+        text = chance.choice(NULLS[1:] if blanks else NULLS)
+    elif isinstance(value, int):
         decimals = decimals_of(column)
-        extra = draw(st.sampled_from((None, decimals, decimals + 2)))
-        text = decimal_text(value, decimals, extra)
-        if draw(st.booleans()) and (blanks or separator == ";"):
-            text = grouped(text)
-        elif not blanks and draw(st.booleans()):
+        text = decimal_text(value, decimals, chance.choice((None, decimals, decimals + 2)))
+        if not blanks and chance.random() < 0.5:
             text = f'"{grouped(text)}"'
-        elif value >= 0 and draw(st.booleans()):
+        elif value >= 0 and chance.random() < 0.2:
             text = f"+{text}"
+    else:
+        text = chance.choice((str(value), str(value).upper(), str(value).title()))
     if blanks:
         return text
-    if not text.startswith('"') and draw(st.booleans()):
+    if not text.startswith('"') and chance.random() < 0.3:
         text = f'"{text}"'
-    return draw(st.sampled_from(("", " ", "\t"))) + text + draw(st.sampled_from(("", "  ")))
+    return chance.choice(("", " ", "\t")) + text + chance.choice(("", "  "))
 
 
 @st.composite
-def rows_of(draw: st.DrawFn, columns: Sequence[str], most: int = 6) -> list[dict[str, object]]:
+def rows_of(draw: st.DrawFn, columns: Sequence[str], most: int = 4) -> list[dict[str, object]]:
     """Rows over these columns: any value each can hold, or null; the first one is usable."""
     made: list[dict[str, object]] = []
     for _ in range(draw(st.integers(1, most))):
