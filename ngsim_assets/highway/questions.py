@@ -1,0 +1,265 @@
+"""Questions to the tables: report, query, vehicle, status, schemas.
+
+Belongs here: commands that read what is stored and show it. Does not belong here: commands that
+take files in or make them (commands.py).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+import typer
+
+from ngsim_assets import console
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway import model, overview, stages
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.settings import Settings, load_settings
+from ngsim_assets.storage import catalog
+from ngsim_assets.storage.schema import documentation_of
+
+Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
+
+
+class NoSuchRecording(NgsimAssetsError):
+    """A key of a recording that the lake does not hold."""
+
+    def __init__(self, key: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no recording {key}", f"known: {', '.join(known) or 'none; run ngsim ingest FILE'}"
+        )
+
+
+class NoSuchVehicle(NgsimAssetsError):
+    """A vehicle id that a recording does not hold."""
+
+    def __init__(self, key: PartitionKey, vehicle: int, table: str) -> None:
+        super().__init__(
+            f"{key} has no vehicle {vehicle} in {table}",
+            f'ngsim query "SELECT vehicle_id FROM trajectory_segments '
+            f"WHERE highway_id='{key.highway_id}' AND recording='{key.recording}'\" lists them",
+        )
+
+
+class BadQuery(NgsimAssetsError):
+    """DuckDB could not run a statement."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str, tables: Sequence[str]) -> None:
+        super().__init__(reason.splitlines()[0], f"tables: {', '.join(tables)}")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module on `app`."""
+    examples = {
+        report: "ngsim report 'us-101|2005-06-15T0750'",
+        query: 'ngsim query "SELECT lane_id, avg(speed) FROM cleaned_trajectories GROUP BY 1"',
+        vehicle: "ngsim vehicle 'us-101|2005-06-15T0750' 17 --output v17.csv",
+        status: "ngsim status --json",
+        schemas: "ngsim schemas --write docs",
+    }
+    for command, example in examples.items():
+        app.command(epilog=f"Example: {example}")(command)
+
+
+def report(
+    key: Key,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option(help="Print the report as Markdown.")] = False,
+) -> None:
+    """Where the quality report of a recording is, and what it says in short."""
+    settings = load_settings()
+    wanted = _known(settings, key)
+    stored = overview.stored_report(stages.open_platform(settings), wanted)
+    if as_json:
+        console.print_json(stored.model_dump(mode="json"))
+    elif markdown:
+        typer.echo(stored.to_markdown())
+    else:
+        frame = stages.open_platform(settings).lake.scan(
+            model.QUALITY_METRICS, stages.identity(wanted)
+        )
+        console.print_table(
+            f"Quality of {wanted}",
+            frame.select("metric", "stage", "value", "unit", "threshold", "passed")
+            .sort("metric", "stage", descending=[False, True])
+            .collect()
+            .to_dicts(),
+        )
+        console.note(
+            f"report: {(stages.report_folder(settings.reports, wanted) / 'report.html').resolve()}"
+        )
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables.")],
+    layout: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="Form of the answer.")
+    ] = "table",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the tables in SQL (DuckDB); every table is a view of its current version."""
+    import duckdb
+
+    settings = load_settings()
+    with catalog.connect(
+        stages.open_platform(settings).lake, list(model.TABLES.values())
+    ) as connection:
+        try:
+            answer = connection.sql(sql)
+            frame = answer.pl() if answer is not None else pl.DataFrame()
+        except duckdb.Error as error:
+            raise BadQuery(str(error), list(model.TABLES)) from error
+    if as_json or layout == "json":
+        console.print_json(frame.to_dicts())
+    elif layout == "csv":
+        typer.echo(frame.write_csv(), nl=False)
+    else:
+        console.print_table(f"{frame.height:,} rows", frame.head(1000).to_dicts())
+        if frame.height > 1000:
+            console.note("first 1,000 rows shown; --format csv prints all")
+
+
+def vehicle(
+    key: Key,
+    vehicle_id: Annotated[int, typer.Argument(help="Vehicle number in that recording.")],
+    table: Annotated[
+        Literal["cleaned_trajectories", "validated_points", "raw_trajectories"],
+        typer.Option(help="Stage to read."),
+    ] = "cleaned_trajectories",
+    output: Annotated[
+        Path | None, typer.Option(help="Write CSV or Parquet here, by its ending.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One vehicle's trajectory."""
+    settings = load_settings()
+    wanted = _known(settings, key)
+    rows = (
+        stages.open_platform(settings)
+        .lake.scan(model.TABLES[table], stages.identity(wanted))
+        .filter(pl.col("vehicle_id") == vehicle_id)
+        .collect()
+    )
+    if rows.is_empty():
+        raise NoSuchVehicle(wanted, vehicle_id, table)
+    if output is not None:
+        if output.suffix == ".parquet":
+            rows.write_parquet(output)
+        else:
+            rows.write_csv(output)
+        console.note(f"{output}: {rows.height:,} rows")
+    elif as_json:
+        console.print_json(rows.to_dicts())
+    else:
+        shown = [
+            name
+            for name in (
+                "frame",
+                "frame_id",
+                "timestamp",
+                "lane_id",
+                "x_position",
+                "y_position",
+                "local_x",
+                "local_y",
+                "speed",
+                "v_vel",
+                "acceleration",
+                "v_acc",
+                "jerk",
+                "space_headway",
+                "state",
+            )
+            if name in rows.columns
+        ]
+        console.print_table(
+            f"Vehicle {vehicle_id} of {wanted}", rows.select(shown).head(200).to_dicts()
+        )
+        if rows.height > 200:
+            console.note(f"first 200 of {rows.height:,} rows shown; --output FILE writes all")
+
+
+def status(as_json: AsJson = False) -> None:
+    """What is stored, where, and whether it is up to date."""
+    settings = load_settings()
+    opened = stages.open_platform(settings)
+    keys = [PartitionKey.parse(key) for key in opened.landing.partitions()]
+    recordings = [
+        {
+            **overview.recording_summary(opened, key),
+            "stale": overview.stale_tables(opened, key),
+        }
+        for key in keys
+    ]
+    rejected = [asdict(entry) for entry in opened.landing.rejected()]
+    existing = next(
+        folder for folder in (settings.data, *settings.data.absolute().parents) if folder.exists()
+    )
+    disk = shutil.disk_usage(existing)
+    if as_json:
+        console.print_json(
+            {
+                "data": str(settings.data.resolve()),
+                "disk_free_bytes": disk.free,
+                "recordings": recordings,
+                "rejected_files": rejected,
+            }
+        )
+        return
+    console.note(f"data: {settings.data.resolve()} ({disk.free / 1e9:,.1f} GB free)")
+    console.print_table("Recordings", recordings)
+    if rejected:
+        console.print_table("Rejected files", rejected)
+
+
+def schemas(
+    write: Annotated[
+        Path | None, typer.Option(help="Write DATA_SCHEMAS.md into this folder.")
+    ] = None,
+) -> None:
+    """Columns of every table: type, unit, resolution, meaning."""
+    text = schema_page()
+    if write is None:
+        typer.echo(text, nl=False)
+    else:
+        (write / "DATA_SCHEMAS.md").write_text(text)
+        console.note(f"{write / 'DATA_SCHEMAS.md'} written")
+
+
+def schema_page() -> str:
+    """DATA_SCHEMAS.md: every table and column, read from the models."""
+    lines = [
+        "# Tables",
+        "",
+        "Generated from the models by `make docs`. Resolution: stored values are multiples of it;",
+        "values are plain numbers in the unit given and need no scale factor.",
+    ]
+    for table in model.TABLES.values():
+        folders = "/".join(f"{name}=…" for name in table.partition_by) or "(not partitioned)"
+        lines += ["", f"## {table.name}", "", table.description, "", f"Folders: `{folders}`", ""]
+        lines += [
+            "| column | type | unit | resolution | null | meaning |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row['column']} | {row['type']} | {row['unit']} | "
+            f"{format(row['resolution'], '.3g') if row['resolution'] else ''} | "
+            f"{'yes' if row['nullable'] else ''} | {row['description']} |"
+            for row in documentation_of(table)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _known(settings: Settings, key: str) -> PartitionKey:
+    known = stages.open_platform(settings).landing.partitions()
+    if key not in known:
+        raise NoSuchRecording(key, known)
+    return PartitionKey.parse(key)

@@ -1,0 +1,431 @@
+"""The stages from lake to lake: read a partition, apply the pure core, write a partition.
+
+Belongs here: which table feeds which, chunk by chunk, and what is recorded with each write.
+Does not belong here: any rule, formula or file format, and nothing of Dagster; assets, the
+command line and the benchmarks all call these same functions.
+
+Whole vehicles travel in chunks, `workers` of them at a time, so memory is bounded by the chunk
+and not by the recording. Only narrow columns of a whole partition are ever held: the context
+that rules and headways need of other vehicles.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from ngsim_assets import __version__
+from ngsim_assets.acquisition.deliveries import DeliveredFile
+from ngsim_assets.acquisition.landing import LandingZone
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway import assess, clean, validate
+from ngsim_assets.highway.delivered import delivered_rows, recording_t0, unassigned_rows
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.model import (
+    CLEANED_TRAJECTORIES,
+    CORPUS_SUMMARY,
+    QUALITY_METRICS,
+    QUARANTINE,
+    RAW_TRAJECTORIES,
+    TRAFFIC_STATE,
+    TRAJECTORY_SEGMENTS,
+    VALIDATED_POINTS,
+)
+from ngsim_assets.highway.report import recording_report
+from ngsim_assets.highway.sites import SITES
+from ngsim_assets.highway.traffic import traffic_state
+from ngsim_assets.highway.validation_rules import ValidationParameters, validation_rules
+from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
+from ngsim_assets.settings import Settings
+from ngsim_assets.storage.atomic import write_atomically
+from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
+from ngsim_assets.storage.schema import Table
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+# Raised by hand when a stage's output changes for the same input: Dagster and the ingest
+# command then know that stored partitions are of an older make.
+CODE_VERSIONS: Mapping[str, str] = {
+    "raw_trajectories": "1",
+    "validated_points": "1",
+    "quarantine": "1",
+    "cleaned_trajectories": "1",
+    "trajectory_segments": "1",
+    "traffic_state": "1",
+    "quality_report": "1",
+    "corpus_summary": "1",
+}
+
+
+FLAGGED = "flagged:"
+"""Prefix of the counts of flagged rows in the provenance of `validated_points`."""
+
+
+# s and m; the grid of the published FlowState figures for us-101.
+TRAFFIC_GRID: Mapping[str, float] = {"duration": 30.0, "cell_length": 50.0}
+
+
+class NothingToBuildFrom(NgsimAssetsError):
+    """A stage was asked for before the one it reads from has written anything."""
+
+    def __init__(self, table: str, key: PartitionKey) -> None:
+        super().__init__(
+            f"{table} holds nothing for {key}",
+            f"build it first: ngsim ingest FILE, or dagster asset materialize --select {table}",
+        )
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where a stage reads and writes, and how much it may take.
+
+    Attributes:
+        lake: the tables. landing: what was delivered. reports: folder of report files.
+        run_id: recorded with every write. workers: chunks at a time. chunk_rows: their size.
+        validation, cleaning: parameters, recorded with every write that depends on them.
+    """
+
+    lake: ParquetStorage
+    landing: LandingZone
+    reports: Path
+    run_id: str = "local"
+    workers: int = 2
+    chunk_rows: int = 250_000
+    validation: ValidationParameters = field(default_factory=ValidationParameters)
+    cleaning: clean.CleaningParameters = field(default_factory=clean.CleaningParameters)
+
+
+def open_platform(settings: Settings, run_id: str = "local") -> Platform:
+    """The platform that `settings` describe; `run_id` is recorded with every write."""
+    options = WriteOptions(
+        compression=settings.compression,
+        level=settings.compression_level,
+        row_group_rows=settings.row_group_rows,
+    )
+    return Platform(
+        lake=ParquetStorage(settings.lake, options),
+        landing=LandingZone(settings.landing),
+        reports=settings.reports,
+        run_id=run_id,
+        workers=settings.workers,
+        chunk_rows=settings.chunk_rows,
+        cleaning=clean.CleaningParameters(gap_limit=settings.gap_limit),
+    )
+
+
+def store_raw(platform: Platform, key: PartitionKey) -> Commit:
+    """Every delivered row of a partition, in the units of the files, as `raw_trajectories`."""
+    chunks = delivered_rows(platform.landing, key, chunk_rows=platform.chunk_rows)
+    return platform.lake.replace(
+        RAW_TRAJECTORIES,
+        identity(key),
+        chunks,
+        Provenance(
+            run_id=platform.run_id,
+            code_version=CODE_VERSIONS["raw_trajectories"],
+            parameters={},
+            sources=(platform.landing.partition_hash(str(key)),),
+            rows={},
+        ),
+    )
+
+
+def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Commit]:
+    """Judge every raw row of a partition: `validated_points` and `quarantine`, in that order.
+
+    The two together hold each raw row once; the checks compare their counts on every run. Rows
+    per flag are recorded with `validated_points`, as `flagged:<rule>`.
+    """
+    site = SITES[key.highway_id]
+    raw = _built(platform, RAW_TRAJECTORIES, key)
+    context = validate.neighbours(platform.lake.scan(RAW_TRAJECTORIES, identity(key)), site)
+    context = context.collect().lazy()
+    t0 = recording_t0(platform.landing, key)
+    deliveries = [delivery.file.name for delivery in platform.landing.deliveries(str(key))]
+    refused: list[pl.DataFrame] = []
+    counts = {RAW_TRAJECTORIES.name: raw.rows}
+
+    def judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        verdict = validate.judge(
+            rows.lazy(),
+            site,
+            parameters=platform.validation,
+            neighbours=context,
+            t0=t0,
+            deliveries=deliveries,
+        )
+        good, bad, flags = pl.collect_all(
+            [validate.accepted(verdict), validate.rejected(verdict), validate.flag_counts(verdict)]
+        )
+        return good, bad, flags
+
+    def passed() -> Iterator[pl.DataFrame]:
+        frames = platform.lake.frames(RAW_TRAJECTORIES, identity(key))
+        for good, bad, flags in in_parallel(judged, frames, platform.workers):
+            if bad.height:
+                refused.append(bad)
+            for rule, rows in flags.iter_rows():
+                counts[FLAGGED + rule] = counts.get(FLAGGED + rule, 0) + rows
+            yield good
+
+    parameters = asdict(platform.validation)
+    # `counts` is complete when the last chunk has passed, which is before the commit is made
+    valid = platform.lake.replace(
+        VALIDATED_POINTS,
+        identity(key),
+        passed(),
+        _provenance(platform, VALIDATED_POINTS.name, parameters, raw, counts),
+    )
+    quarantined = platform.lake.replace(
+        QUARANTINE,
+        {**identity(key), "stage": "validated"},
+        [pl.concat(refused).sort(QUARANTINE.sort_by)] if refused else [],
+        _provenance(platform, QUARANTINE.name, parameters, raw),
+    )
+    return valid, quarantined
+
+
+def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
+    """Reconstruct every trajectory of a partition as `cleaned_trajectories`."""
+    site = SITES[key.highway_id]
+    validated = _built(platform, VALIDATED_POINTS, key)
+    narrow = platform.lake.scan(VALIDATED_POINTS, identity(key)).select(
+        "vehicle_id", "frame", "x_position", "y_position"
+    )
+    reconstructed = clean.reconstruct(narrow, site, platform.cleaning).collect()
+    leaders = reconstructed.select("vehicle_id", "frame", "y_position")
+
+    def completed(points: pl.DataFrame) -> pl.DataFrame:
+        own = reconstructed.join(points.select("vehicle_id").unique(), on="vehicle_id", how="semi")
+        return clean.complete(own.lazy(), points.lazy(), leaders.lazy(), site).collect()
+
+    return platform.lake.replace(
+        CLEANED_TRAJECTORIES,
+        identity(key),
+        in_parallel(
+            completed, platform.lake.frames(VALIDATED_POINTS, identity(key)), platform.workers
+        ),
+        _provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
+    )
+
+
+def store_segments(platform: Platform, key: PartitionKey) -> Commit:
+    """Sum up every trajectory of a partition as `trajectory_segments`."""
+    cleaned = _built(platform, CLEANED_TRAJECTORIES, key)
+    frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key))
+
+    def summed(points: pl.DataFrame) -> pl.DataFrame:
+        return clean.segments(points.lazy(), platform.cleaning).collect()
+
+    return platform.lake.replace(
+        TRAJECTORY_SEGMENTS,
+        identity(key),
+        in_parallel(summed, frames, platform.workers),
+        _provenance(platform, "trajectory_segments", asdict(platform.cleaning), cleaned),
+    )
+
+
+def store_traffic_state(platform: Platform, key: PartitionKey) -> Commit:
+    """Edie's flow, density and speed of a partition as `traffic_state`."""
+    cleaned = _built(platform, CLEANED_TRAJECTORIES, key)
+    points = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
+    state = traffic_state(points, **TRAFFIC_GRID).collect()
+    return platform.lake.replace(
+        TRAFFIC_STATE,
+        identity(key),
+        [state],
+        _provenance(platform, "traffic_state", TRAFFIC_GRID, cleaned),
+    )
+
+
+def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQualityReport]:
+    """Measure a recording before and after: `quality_metrics`, report.html and report.json."""
+    from ngsim_assets.highway.plots import recording_figures
+
+    site = SITES[key.highway_id]
+    validated, cleaned, counts, commit = store_metrics(platform, key)
+    metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
+    provenance = _built(platform, CLEANED_TRAJECTORIES, key).provenance
+    deliveries = platform.landing.deliveries(str(key))
+    report = recording_report(
+        metrics,
+        counts,
+        site,
+        key.recording,
+        Origin(
+            run_id=provenance.run_id,
+            code_version=f"{__version__} (report {CODE_VERSIONS['quality_report']})",
+            parameters={
+                "validation": asdict(platform.validation),
+                "cleaning": asdict(platform.cleaning),
+            },
+            sources=tuple(
+                SourceFile(name=delivery.file.name, sha256=delivery.file.sha256)
+                for delivery in deliveries
+            ),
+        ),
+        rules=validation_rules(site, platform.validation),
+        figures=recording_figures(validated, cleaned, site),
+    )
+    folder = report_folder(platform.reports, key)
+    write_atomically(folder / "report.json", report.to_json())
+    write_atomically(folder / "report.html", report.to_html())
+    return commit, report
+
+
+def store_metrics(
+    platform: Platform, key: PartitionKey
+) -> tuple[pl.LazyFrame, pl.LazyFrame, assess.RowCounts, Commit]:
+    """Measure a recording as `quality_metrics`; what was read, what was counted, the commit."""
+    cleaned_commit = _built(platform, CLEANED_TRAJECTORIES, key)
+    validated_commit = _built(platform, VALIDATED_POINTS, key)
+    validated = platform.lake.scan(VALIDATED_POINTS, identity(key))
+    cleaned = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
+    reasons = reason_rows(platform, key)
+    counts = assess.RowCounts(
+        raw=_built(platform, RAW_TRAJECTORIES, key).rows,
+        validated=validated_commit.rows,
+        quarantined=rows_of(platform, QUARANTINE, key),
+        by_reason=reasons,
+        by_flag={
+            name.removeprefix(FLAGGED): rows
+            for name, rows in validated_commit.provenance.rows.items()
+            if name.startswith(FLAGGED)
+        },
+    )
+    metrics = assess.assess(validated, cleaned, counts, SITES[key.highway_id], key.recording)
+    commit = platform.lake.replace(
+        QUALITY_METRICS,
+        identity(key),
+        [metrics],
+        _provenance(platform, "quality_report", {}, cleaned_commit),
+    )
+    return validated, cleaned, counts, commit
+
+
+def store_unassigned(platform: Platform, file: DeliveredFile) -> Commit | None:
+    """Rows of a file that belong to no recording, as quarantine of stage `intake`."""
+    chunks = list(unassigned_rows(platform.landing, file))
+    if not chunks:
+        return None
+    first = chunks[0].row(0, named=True)
+    return platform.lake.replace(
+        QUARANTINE,
+        {
+            "highway_id": first["highway_id"],
+            "recording": first["recording"],
+            "stage": "intake",
+        },
+        chunks,
+        Provenance(
+            run_id=platform.run_id,
+            code_version=CODE_VERSIONS["quarantine"],
+            sources=(file.sha256,),
+            rows={"read": file.rows},
+        ),
+    )
+
+
+def store_corpus_summary(platform: Platform) -> Commit:
+    """Every recording of the lake side by side as `corpus_summary`."""
+    keys = [PartitionKey.parse(key) for key in platform.landing.partitions()]
+    rows = [corpus_row(platform, key) for key in keys]
+    return platform.lake.replace(
+        CORPUS_SUMMARY,
+        {},
+        [pl.DataFrame(rows, schema=CORPUS_SUMMARY.schema, orient="row")] if rows else [],
+        Provenance(run_id=platform.run_id, code_version=CODE_VERSIONS["corpus_summary"]),
+    )
+
+
+def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:
+    """What the lake holds of one recording, in the columns of `corpus_summary`."""
+    failed = platform.lake.scan(QUALITY_METRICS, identity(key)).select((~pl.col("passed")).sum())
+    return {
+        "highway_id": key.highway_id,
+        "recording": key.recording,
+        "date": key.date,
+        "rows_raw": rows_of(platform, RAW_TRAJECTORIES, key),
+        "rows_validated": rows_of(platform, VALIDATED_POINTS, key),
+        "rows_quarantined": rows_of(platform, QUARANTINE, key),
+        "points_cleaned": rows_of(platform, CLEANED_TRAJECTORIES, key),
+        "trajectories": rows_of(platform, TRAJECTORY_SEGMENTS, key),
+        "metrics_failed": failed.collect().item() or 0,
+    }
+
+
+def reason_rows(platform: Platform, key: PartitionKey) -> dict[str, int]:
+    """Quarantined rows of a recording by rule, most frequent first."""
+    counts = (
+        platform.lake.scan(QUARANTINE, identity(key))
+        .select(pl.col("reasons").list.explode())
+        .group_by("reasons")
+        .len()
+        .sort("len", "reasons", descending=[True, False])
+        .collect()
+    )
+    return dict(counts.iter_rows())
+
+
+def rows_of(platform: Platform, table: Table, key: PartitionKey) -> int:
+    """Rows of a recording in the current version of `table`, read from the rows themselves."""
+    return platform.lake.scan(table, identity(key)).select(pl.len()).collect().item()
+
+
+def report_folder(reports: Path, key: PartitionKey) -> Path:
+    """Where the report files of a recording are."""
+    return reports / key.highway_id / key.recording
+
+
+def identity(key: PartitionKey) -> dict[str, str]:
+    """The partition columns that name a recording in every table."""
+    return {"highway_id": key.highway_id, "recording": key.recording}
+
+
+def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int) -> Iterator[Out]:
+    """`map(function, items)` on `workers` threads: in order, never more than that in flight.
+
+    The heavy parts (Polars, Arrow, compiled kernels) release the interpreter lock.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[Out]] = deque()
+        try:
+            for item in items:
+                running.append(pool.submit(function, item))
+                if len(running) >= workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _built(platform: Platform, table: Table, key: PartitionKey) -> Commit:
+    commit = platform.lake.current(table, identity(key))
+    if commit is None:
+        raise NothingToBuildFrom(table.name, key)
+    return commit
+
+
+def _provenance(
+    platform: Platform,
+    stage: str,
+    parameters: Mapping[str, object],
+    source: Commit,
+    rows: Mapping[str, int] | None = None,
+) -> Provenance:
+    return Provenance(
+        run_id=platform.run_id,
+        code_version=CODE_VERSIONS[stage],
+        parameters=parameters,
+        sources=tuple(file.sha256 for file in source.files),
+        rows={source.table: source.rows} if rows is None else rows,
+    )
