@@ -148,9 +148,16 @@ class ParquetStorage:
         }
         return [dict(zip(table.identity, values, strict=True)) for values in sorted(found)]
 
-    def files(self, table: Table, partition: Mapping[str, str] | None = None) -> list[DataFile]:
-        """Live data files, in order of their rows; paths are relative to `root / table.name`."""
-        snapshot = self._log(table).current()
+    def files(
+        self,
+        table: Table,
+        partition: Mapping[str, str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> list[DataFile]:
+        """Data files of a version, in order of their rows; paths are below `root / table.name`."""
+        log = self._log(table)
+        snapshot = log.current() if version is None else log.at(version)
         return list(snapshot.of(partition)) if snapshot else []
 
     def history(self, table: Table) -> list[Version]:
