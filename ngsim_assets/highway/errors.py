@@ -260,11 +260,11 @@ class TooManyRecordings(SourceError):
 class UnusableClock(SourceError):
     """A frame origin outside the calendar."""
 
-    def __init__(self, source: str, t0: int, reason: str) -> None:
+    def __init__(self, source: str, t0: int) -> None:
         self.t0 = t0
         super().__init__(
             source,
-            f"its frames count from {t0}, which is no time ({reason})",
+            f"its frames count from {t0}, which is no time",
             "if it is one recording, name it: --recording 2005-06-15T0750",
             column="global_time",
         )

@@ -153,9 +153,10 @@ def _told_apart(
     free = np.flatnonzero(~named)
     starts = np.flatnonzero(np.diff(t0[free], prepend=t0[free][:1] - slack - 1) > slack)
     sums = np.add.reduceat(rows[free], starts) if starts.size else starts
+    usable = _in_calendar(site, t0[free][starts])
     largest = max([int(rows[inside].sum()) for _, inside in clusters], default=0)
-    largest = max(largest, int(sums.max(initial=0)))
-    accepted = (sums >= FEWEST_ROWS) | (sums >= SMALLEST_SHARE * largest)
+    largest = max(largest, int(sums[usable].max(initial=0)))
+    accepted = usable & ((sums >= FEWEST_ROWS) | (sums >= SMALLEST_SHARE * largest))
     if accepted.sum() > MOST_RECORDINGS:
         raise TooManyRecordings(source, site.highway_id, int(accepted.sum()))
     ends = np.append(starts[1:], free.size)
@@ -164,6 +165,9 @@ def _told_apart(
         inside[free[start:end]] = True
         clusters.append((None, inside))
         named |= inside
+
+    if not clusters:
+        raise UnusableClock(source, int(t0[0]))
 
     # A recording's own t0 is the one most of its rows share; of equals the earliest.
     centres = np.array([t0[inside][rows[inside].argmax()] for _, inside in clusters])
@@ -174,7 +178,7 @@ def _told_apart(
     for place in np.argsort(centres, kind="stable"):
         key, inside = clusters[place]
         if key is None:
-            key = _name(site, source, int(centres[place]), int(first_frame[inside].min()), taken)
+            key = _name(site, int(centres[place]), int(first_frame[inside].min()), taken)
         members = inside | (~named & (nearest == place))
         groups[key] = _Group(key, int(centres[place]), origin[members])
     return list(groups.values())
@@ -206,17 +210,23 @@ def _nearest(centres: NDArray[np.int64], t0: NDArray[np.int64]) -> NDArray[np.in
     return order[np.where(is_before, before, after)]
 
 
-def _name(site: Site, source: str, t0: int, first_frame: int, taken: set[str]) -> PartitionKey:
+def _in_calendar(site: Site, t0: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether frames that count from t0 have a date, with years to spare for any frame number."""
+    first, last = (
+        datetime(year, 1, 1, tzinfo=UTC).timestamp() * 1000 // site.clock.origin_scale
+        for year in (10, 9990)
+    )
+    return (t0 >= first) & (t0 <= last)
+
+
+def _name(site: Site, t0: int, first_frame: int, taken: set[str]) -> PartitionKey:
     """New key after the first minute; the second is added where that minute is taken."""
     milliseconds = t0 * site.clock.origin_scale + site.clock.frame_ms * first_frame
-    try:
-        start = datetime.fromtimestamp(milliseconds // 1000, UTC).astimezone(site.time_zone)
-        name = _label(start, "minutes")
-        while name in taken:
-            name = _label(start, "seconds")
-            start += timedelta(seconds=1)
-    except (OverflowError, ValueError, OSError) as error:
-        raise UnusableClock(source, t0, str(error)) from error
+    start = datetime.fromtimestamp(milliseconds // 1000, UTC).astimezone(site.time_zone)
+    name = _label(start, "minutes")
+    while name in taken:
+        name = _label(start, "seconds")
+        start += timedelta(seconds=1)
     taken.add(name)
     return PartitionKey(site.highway_id, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ngsim_assets.acquisition.content import Content, ContentTally
 
-Cells = list[tuple[int | None, ...]]
+Cells = Sequence[tuple[int | None, ...]]
 
 COLUMNS = ("a", "b", "c")
 cell = st.one_of(st.none(), st.integers(-(2**31) + 1, 2**31 - 1))
