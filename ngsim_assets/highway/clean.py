@@ -1,0 +1,213 @@
+"""Validated points into reconstructed trajectories: 10 Hz, gaps filled, x, v and a consistent.
+
+Two steps, so that a recording never has to be in memory with all its columns: `reconstruct`
+needs four narrow columns of whole vehicles; `complete` puts everything else beside the result.
+`clean` does both. What reconstruction consists of is a pipeline of filters (filters.py), and
+which of them with which parameters is `CleaningParameters`.
+
+Belongs here: the default pipeline and what a cleaned point is. Does not belong here: kernels,
+filters, rules that reject rows (validate.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ngsim_assets.highway.arrays import floats, integers
+from ngsim_assets.highway.attach import directions, nearest_rows, positions_ahead
+from ngsim_assets.highway.filters import Dedupe, Filter, Impute, Outliers, Smooth, in_order
+from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
+from ngsim_assets.highway.segments import segments
+from ngsim_assets.highway.sites import Site
+from ngsim_assets.highway.smoothing import Method, MotionLimits, MovingAverage, RobustWhittaker
+
+__all__ = [
+    "CleaningParameters",
+    "MovingAverage",
+    "RobustWhittaker",
+    "clean",
+    "complete",
+    "pipeline",
+    "reconstruct",
+    "segments",
+]
+
+_POSITIONS = ("vehicle_id", "frame", "x_position", "y_position")
+# Taken over from the row nearest in time, where a point is imputed.
+_CARRIED = (
+    "highway_id",
+    "recording",
+    "date",
+    "vehicle_type",
+    "trajectory_id",
+    "timestamp",
+    "longitude",
+    "latitude",
+    "lane_id",
+    "length",
+    "width",
+    "preceding_id",
+    "following_id",
+    "o_zone",
+    "d_zone",
+    "int_id",
+    "section_id",
+    "direction",
+    "movement",
+    "source_file",
+    "source_row",
+)
+_INTERPOLATED = ("longitude", "latitude")
+_SOURCE = ("source_file", "source_row")
+
+STANDING = 0.1
+"""m/s below which a vehicle counts as standing and has no time headway: at walking pace to the
+next bumper, the quotient says nothing about following."""
+
+Rows = NDArray[np.int32]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CleaningParameters:
+    """How trajectories are reconstructed.
+
+    Attributes:
+        gap_limit: s between two points of a vehicle up to which the frames between are filled;
+            over it the track is split and the gap stays open.
+        outlier_sigmas, outlier_least: see `filters.Outliers`; m.
+        method: how positions become motion, see smoothing.py.
+    """
+
+    gap_limit: float = 2.0
+    outlier_sigmas: float = 5.0
+    outlier_least: float = 0.5
+    method: Method = field(default_factory=RobustWhittaker)
+
+
+def pipeline(site: Site, parameters: CleaningParameters | None = None) -> Filter:
+    """The filters `reconstruct` applies at `site`: `dedupe | outliers | impute | smooth`."""
+    chosen = parameters or CleaningParameters()
+    seconds = site.clock.frame_ms / 1000.0
+    limits = MotionLimits(
+        seconds=seconds,
+        one_way=not site.arterial,
+        acceleration=site.limits.acceleration,
+        jerk=site.limits.jerk,
+    )
+    return (
+        Dedupe()
+        | Outliers(chosen.outlier_sigmas, chosen.outlier_least, chosen.gap_limit, seconds=seconds)
+        | Impute(chosen.gap_limit, seconds)
+        | Smooth(chosen.method, limits)
+    )
+
+
+def reconstruct(
+    points: pl.LazyFrame, site: Site, parameters: CleaningParameters | None = None
+) -> pl.LazyFrame:
+    """Motion of every vehicle on every frame of every stretch.
+
+    Args:
+        points: whole vehicles with vehicle_id, frame, x_position, y_position (m).
+
+    Returns:
+        vehicle_id, frame, x_position, y_position (m), velocity_x, velocity_y, speed (m/s),
+        acceleration_x, acceleration_y, acceleration (m/s²), jerk (m/s³), state, x_raw, y_raw;
+        every vehicle in one piece, frames ascending. v and a are differences of the positions
+        as kinematics.py defines them, acceleration is that of speed, jerk that of
+        acceleration_y. A vehicle's result depends on its own points only.
+    """
+    return pipeline(site, parameters)(points.select(_POSITIONS))
+
+
+def complete(
+    reconstructed: pl.LazyFrame,
+    points: pl.LazyFrame,
+    leaders: pl.LazyFrame | None,
+    site: Site,
+) -> pl.LazyFrame:
+    """Put the other columns of the points beside their reconstruction.
+
+    An imputed point takes lane, size, neighbours, zones and names from the point of its vehicle
+    nearest in time (the earlier of two), coordinates from the line between the points around
+    it, and no source. Headways are computed anew from reconstructed positions.
+
+    Args:
+        reconstructed: from `reconstruct`, of the vehicles in `points`.
+        points: `TrajectoryPoint` columns.
+        leaders: vehicle_id, frame and y_position reconstructed of the whole recording, None
+            if `reconstructed` is all of it.
+
+    Returns:
+        `CleanedPoint` columns, in the order of `reconstructed`.
+    """
+    motion, source = pl.collect_all([reconstructed, points])
+    motion, source = in_order(motion), in_order(source)
+    ahead = motion if leaders is None else in_order(leaders.collect())
+    return _complete(motion, source, ahead, site).lazy()
+
+
+def clean(
+    points: pl.LazyFrame, site: Site, parameters: CleaningParameters | None = None
+) -> pl.LazyFrame:
+    """Reconstruct and complete: `TrajectoryPoint` columns in, `CleanedPoint` columns out."""
+    source = points.collect()
+    return complete(reconstruct(source.lazy(), site, parameters), source.lazy(), None, site)
+
+
+def _complete(
+    motion: pl.DataFrame, source: pl.DataFrame, ahead: pl.DataFrame, site: Site
+) -> pl.DataFrame:
+    vehicle, frame = integers(motion["vehicle_id"], 0), integers(motion["frame"], 0)
+    y = floats(motion["y_position"])
+    carried = _carried(source, vehicle, frame, site)
+    position = positions_ahead(
+        vehicle,
+        frame,
+        integers(carried["preceding_id"], 0),
+        integers(ahead["vehicle_id"], 0),
+        integers(ahead["frame"], 0),
+        floats(ahead["y_position"]),
+    )
+    headway = position - y
+    if site.arterial:
+        headway *= directions(vehicle, y)
+    spacing, speed = pl.col("space_headway"), pl.col("speed")
+    return (
+        pl.concat([carried, motion], how="horizontal")
+        .with_columns(pl.Series("space_headway", headway).fill_nan(None))
+        .with_columns(pl.when(speed >= STANDING).then(spacing / speed).alias("time_headway"))
+        .select(list(CLEANED_TRAJECTORIES.columns))
+    )
+
+
+def _carried(source: pl.DataFrame, vehicle: Rows, frame: Rows, site: Site) -> pl.DataFrame:
+    """What every point takes over from the source rows of its vehicle."""
+    carried = source.select(_CARRIED)
+    seen, seen_frame = integers(source["vehicle_id"], 0), integers(source["frame"], 0)
+    if np.array_equal(vehicle, seen) and np.array_equal(frame, seen_frame):
+        return carried
+    around: tuple[Index, Index] = nearest_rows(vehicle, frame, seen, seen_frame)
+    before, after = around
+    if len(before) > 0 and before.min() < 0:
+        raise ValueError("reconstructed vehicles are missing among the points")
+    past, ahead = frame - seen_frame[before], seen_frame[after] - frame
+    row: Index = np.where(past <= ahead, before, after)
+    nearest = pl.Series("row", row)
+    share = np.divide(past, past + ahead, out=np.zeros(len(frame)), where=past + ahead > 0)
+    imputed = pl.Series("imputed", past + ahead > 0)
+    lag = pl.Series(frame - seen_frame[row]).cast(pl.Int64)
+    between = [
+        (source[name].gather(pl.Series(before)), source[name].gather(pl.Series(after)))
+        for name in _INTERPOLATED
+    ]
+    return carried.select(pl.all().gather(nearest)).with_columns(
+        *(low + (high - low) * pl.Series(share) for low, high in between),
+        pl.col("timestamp") + lag * pl.duration(milliseconds=site.clock.frame_ms),
+        *(pl.when(imputed).then(None).otherwise(pl.col(name)).alias(name) for name in _SOURCE),
+    )
