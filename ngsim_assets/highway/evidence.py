@@ -72,10 +72,14 @@ def gather(
     motion = tracks.differences(vehicle, frame, x, y, believed)
     lane = integers(points["lane_id"], tracks.UNKNOWN)
     # A row whose clock is off leaves no gap: its frame was delivered.
-    missing, seen = tracks.coverage(vehicle, frame, (vehicle != _NO_KEY) & (frame != _NO_KEY))
+    keyed = (vehicle != _NO_KEY) & (frame != _NO_KEY)
+    missing, seen = tracks.coverage(vehicle, frame, keyed)
     classes = integers(rows["v_class"], tracks.UNKNOWN)
     usual_class = tracks.usual(vehicle, classes, believed)
-    context = _context(points.filter(believed)) if neighbours is None else neighbours.collect()
+    if neighbours is None:
+        context = _context(points, believed, keyed & (of_key == 0))
+    else:
+        context = neighbours.collect()
     leaders = leader_evidence(points, context, two_way=site.arterial)
     columns = pl.DataFrame(
         {
@@ -92,6 +96,7 @@ def gather(
             "leader_gap": _where(believed, leaders.gap),
             "spacing": _where(believed, leaders.spacing),
             "unreciprocated": leaders.unreciprocated & believed,
+            "leader_away": leaders.away & believed,
         }
     )
     motions = ("velocity_x", "velocity_y", "acceleration_x", "acceleration_y")
@@ -104,14 +109,11 @@ def gather_neighbours(
 ) -> pl.DataFrame:
     """NEIGHBOURS of a whole recording from its raw rows, with the rules a position must keep."""
     si = si_columns(site)
-    sound = (
-        pl.col("vehicle_id").is_not_null()
-        & pl.col("frame_id").is_not_null()
-        & si["y_position"].is_between(site.y.low, site.y.high)
-        & si["x_position"].is_between(site.x.low, site.x.high)
+    sound = si["y_position"].is_between(site.y.low, site.y.high) & si["x_position"].is_between(
+        site.x.low, site.x.high
     )
     narrow = (
-        raw.filter(sound)
+        raw.filter(pl.col("vehicle_id").is_not_null() & pl.col("frame_id").is_not_null())
         .select(
             "vehicle_id",
             pl.col("frame_id").alias("frame"),
@@ -121,24 +123,38 @@ def gather_neighbours(
             si["length"].cast(pl.Float32),
             _told_lane(),
             pl.col("following").alias("following_id"),
+            "total_frames",
+            sound.fill_null(value=False).alias("sound"),
         )
         .collect(engine="streaming")
     )
-    vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
-    key = (vehicle.astype(np.int64) << 32) + frame
-    if (np.diff(key) < 0).any():
+    if (np.diff(_key(narrow)) < 0).any():
         narrow = narrow.sort("vehicle_id", "frame", maintain_order=True)
-        vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
-    alone = np.ones(vehicle.size, np.bool_)
-    alone[:-1] = (vehicle[1:] != vehicle[:-1]) | (frame[1:] != frame[:-1])
+    key = _key(narrow)
+    # Of rows with one key the last delivered; which one is right is settled row by row elsewhere.
+    alone = np.append(key[1:] != key[:-1], np.ones(min(1, key.size), np.bool_))
+    sound_alone = narrow["sound"].to_numpy() & alone
+    vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     x, y, speed = (floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
     limits = parameters.position_limits(site)
-    faults = position_faults(vehicle, frame, x, y, speed, alone, limits)
-    return _context(narrow.filter(alone & (faults == 0)))
+    faults = position_faults(vehicle, frame, x, y, speed, sound_alone, limits)
+    return _context(narrow, sound_alone & (faults == 0), alone)
 
 
-def _context(points: pl.DataFrame) -> pl.DataFrame:
-    return points.select(pl.col(name).cast(dtype) for name, dtype in NEIGHBOURS.items())
+def _key(rows: pl.DataFrame) -> npt.NDArray[np.int64]:
+    vehicle, frame = (integers(rows[name], _NO_KEY) for name in ("vehicle_id", "frame"))
+    return (vehicle.astype(np.int64) << 32) + frame
+
+
+def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame:
+    """NEIGHBOURS: the listed rows, what they tell only where they are believed."""
+    always = ("vehicle_id", "frame", "total_frames")
+    return points.select(
+        (pl.col(name) if name in always else pl.when(pl.Series(believed)).then(pl.col(name)))
+        .cast(dtype)
+        .alias(name)
+        for name, dtype in NEIGHBOURS.items()
+    ).filter(listed)
 
 
 def _told_lane() -> pl.Expr:

@@ -19,6 +19,7 @@ Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = pl.Schema(
     {
@@ -28,11 +29,12 @@ NEIGHBOURS = pl.Schema(
         "length": pl.Float32(),
         "lane_id": pl.Int32(),
         "following_id": pl.Int32(),
+        "total_frames": pl.Int32(),
     }
 )
-"""Context of a whole recording: believed rows only, sorted by vehicle and frame, one per pair.
+"""Context of a whole recording: sorted by vehicle and frame, one row per pair.
 
-y_position and length in m; null length, lane or follower where unknown.
+y_position [m], length [m], lane and follower are null where unknown and on rows not believed.
 """
 
 _NONE = -1
@@ -46,11 +48,14 @@ class LeaderEvidence(NamedTuple):
             leaders in the same lane.
         spacing: m from own front to the leader's front.
         unreciprocated: whether the leader names somebody else as its follower.
+        away: whether the leader is a vehicle of the recording with all its rows, but had left
+            the section by then or had not come yet.
     """
 
     gap: Doubles
     spacing: Doubles
-    unreciprocated: npt.NDArray[np.bool_]
+    unreciprocated: Mask
+    away: Mask
 
 
 def leader_evidence(
@@ -78,6 +83,7 @@ def leader_evidence(
         integers(context["frame"], _NONE),
         integers(context["lane_id"], _NONE),
         integers(context["following_id"], _NONE),
+        integers(context["total_frames"], _NONE),
         singles(context["y_position"]),
         singles(context["length"]),
     )
@@ -100,18 +106,18 @@ class _Theirs(NamedTuple):
     frame: Integers
     lane: Integers
     follower: Integers
+    total: Integers
     position: Singles
     length: Singles
 
 
 @njit(cache=True, nogil=True)
-def _look_up(
-    own: _Own, theirs: _Theirs, two_way: bool
-) -> tuple[Doubles, Doubles, npt.NDArray[np.bool_]]:
+def _look_up(own: _Own, theirs: _Theirs, two_way: bool) -> tuple[Doubles, Doubles, Mask, Mask]:
     rows = own.vehicle.size
     gap = np.full(rows, np.nan)
     spacing = np.full(rows, np.nan)
     unreciprocated = np.zeros(rows, np.bool_)
+    away = np.zeros(rows, np.bool_)
     named = _NONE
     start = end = at = 0
     for row in range(rows):
@@ -131,6 +137,10 @@ def _look_up(
             else:
                 at = start + np.searchsorted(theirs.frame[start:end], own.frame[row])
         if at >= end or theirs.frame[at] != own.frame[row]:
+            if start < end:
+                came, left = theirs.frame[start], theirs.frame[end - 1]
+                whole = 0 < theirs.total[start] <= left - came + 1
+                away[row] = whole and not came <= own.frame[row] <= left
             at = start
             continue
         ahead = theirs.position[at] - own.position[row]
@@ -141,4 +151,4 @@ def _look_up(
             gap[row] = ahead - theirs.length[at]
         follower = theirs.follower[at]
         unreciprocated[row] = follower >= 0 and follower != own.vehicle[row]
-    return gap, spacing, unreciprocated
+    return gap, spacing, unreciprocated, away

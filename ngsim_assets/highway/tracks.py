@@ -117,12 +117,12 @@ def lane_faults(
         entered = start > 0 and _goes_on(at, start, vehicle, frame)
         if entered and faults[at[start - 1]] != BLIP:
             before = at[start - 1]
-            far = _skips(lane, before, at[start], through)
             back = end < at.size and _goes_on(at, end, vehicle, frame)
             back = back and lane[at[end]] == lane[before]
+            far = abs(lane[at[start]] - lane[before]) > 1
             if back and (end - start == 1 or (far and end - start <= _BLIP_FRAMES)):
                 faults[at[start:end]] = BLIP
-            elif far:
+            elif far and _counted(lane, before, through) and _counted(lane, at[start], through):
                 faults[at[start]] = JUMP
         start = end
     return faults
@@ -136,11 +136,9 @@ def _goes_on(at: Track, here: int, vehicle: Integers, frame: Integers) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _skips(lane: Integers, before: int, after: int, through: Mask) -> bool:
-    """Whether two rows' lanes lie side by side by number, and more than one apart."""
-    one, two = lane[before], lane[after]
-    known = 0 <= one < through.size and 0 <= two < through.size
-    return bool(known and through[one] and through[two] and abs(one - two) > 1)
+def _counted(lane: Integers, row: int, through: Mask) -> bool:
+    """Whether the row's lane is one of those that are counted from the left."""
+    return bool(0 <= lane[row] < through.size and through[lane[row]])
 
 
 @njit(cache=True, nogil=True)

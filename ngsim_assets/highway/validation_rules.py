@@ -306,6 +306,13 @@ def leader_rules(parameters: ValidationParameters) -> list[Rule]:
             "its leader names another vehicle as its follower",
             f"{_REAL}: always reciprocated",
         ),
+        Rule(
+            "leader_not_on_the_road",
+            "flag",
+            pl.col("leader_away"),
+            "its leader has all its rows in this recording, but had left or had not come by then",
+            "FHWA data dictionary: Preceding is the vehicle ahead in the same lane",
+        ),
     ]
 
 
