@@ -24,13 +24,10 @@ from ngsim_assets.highway.formats import BATCH_SCHEMA
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES
 from ngsim_assets.highway.sites import SITES
-from ngsim_assets.highway.spill import NUMBERS
-
-UNASSIGNED = "unassigned"
-"""`highway_id` of quarantined rows whose highway is not known."""
+from ngsim_assets.highway.spill import NUMBERS, UNASSIGNED
 
 UNDATED = date(1970, 1, 1)
-"""`date` of such rows."""
+"""`date` of quarantined rows whose highway is not known."""
 
 _RAW_COLUMNS = list(RAW_TRAJECTORIES.columns)
 
@@ -40,6 +37,7 @@ _LINE_BITS = 40  # a file of a million million lines; 2^16 files of one partitio
 # Rows whose columns are in memory together: 100 bytes each, so 200 MB. A larger partition is
 # read several times, a range of vehicles each.
 _ROWS_AT_ONCE = 2_000_000
+_UNASSIGNED_AT_ONCE = 500_000
 
 
 def recording_t0(landing: LandingZone, key: PartitionKey) -> int | None:
@@ -106,19 +104,27 @@ def delivered_rows(
                 yield loaded[places[start:end]].with_columns(**constant).select(_RAW_COLUMNS)
 
 
-def unassigned_rows(landing: LandingZone, file: DeliveredFile) -> Iterator[pl.DataFrame]:
-    """Rows of a file that no partition took, as `QuarantinedRow` in physical types.
+def unassigned_partition(file: DeliveredFile) -> dict[str, str]:
+    """Identity of the quarantine partition for the rows of a file that no recording took.
 
-    Stage is `intake`; recording is `file-` and the first digits of the file's hash, so each
-    file has a quarantine of its own; highway_id is the site they all name, else `unassigned`.
-    Reasons: unreadable_row (no cell of it could be read), no_frame, no_time, unknown_highway.
+    Each file has one of its own: recording is `file-` and the first digits of its hash;
+    highway_id is the site that all those rows name, else `unassigned`.
+    """
+    named = file.unassigned.extras.get("highway_id") if file.unassigned else None
+    return {"highway_id": str(named or UNASSIGNED), "recording": f"file-{file.sha256[:8]}"}
+
+
+def unassigned_rows(landing: LandingZone, file: DeliveredFile) -> Iterator[pl.DataFrame]:
+    """Rows of a file that no partition took, as `QuarantinedRow` in physical types, by line.
+
+    Stage is `intake`; for highway_id and recording see `unassigned_partition`. Reasons:
+    unreadable_row (no cell of it could be read), no_frame, no_time, unknown_highway.
     """
     with ExitStack() as opened:
         with landing.reading() as record:
             parts = opened.enter_context(Parts(record.unassigned(file), BATCH_SCHEMA))
-        sites = set(parts.column("location").unique())
-        highway_id = next(iter(sites)) if len(sites) == 1 else None
-        site = SITES.get(highway_id or "")
+        partition = unassigned_partition(file)
+        site = SITES.get(partition["highway_id"])
         nothing_read = pl.all_horizontal(pl.col(*NUMBERS).is_null())
         reasons = {
             "no_frame": pl.col("frame_id").is_null(),
@@ -128,10 +134,12 @@ def unassigned_rows(landing: LandingZone, file: DeliveredFile) -> Iterator[pl.Da
         listed = pl.concat_list(
             pl.when(broken).then(pl.lit(name)) for name, broken in reasons.items()
         ).list.drop_nulls()
-        for frame in parts.frames(list(BATCH_SCHEMA)):
+        order = stable_order(parts.column("source_row").cast(pl.UInt64).to_numpy())
+        for start in range(0, order.size, _UNASSIGNED_AT_ONCE):
+            chosen = pl.Series(order[start : start + _UNASSIGNED_AT_ONCE])
+            frame = pl.DataFrame([parts.column(name).gather(chosen) for name in BATCH_SCHEMA])
             yield frame.with_columns(
-                highway_id=pl.lit(highway_id or UNASSIGNED),
-                recording=pl.lit(f"file-{file.sha256[:8]}"),
+                **{name: pl.lit(value) for name, value in partition.items()},
                 date=pl.lit(site.date if site else UNDATED),
                 source_file=pl.lit(file.name),
                 stage=pl.lit("intake"),

@@ -19,7 +19,12 @@ from ngsim_assets.acquisition.errors import FileStillChanging
 from ngsim_assets.acquisition.landing import Change, LandingZone, Staging, absolute
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import archives
-from ngsim_assets.highway.delivered import delivered_rows, recording_t0, unassigned_rows
+from ngsim_assets.highway.delivered import (
+    delivered_rows,
+    recording_t0,
+    unassigned_partition,
+    unassigned_rows,
+)
 from ngsim_assets.highway.errors import (
     CutAtExcelLimit,
     EmptySource,
@@ -45,6 +50,7 @@ __all__ = [
     "recording_t0",
     "take_in",
     "take_in_all",
+    "unassigned_partition",
     "unassigned_rows",
 ]
 

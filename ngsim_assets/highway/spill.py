@@ -30,6 +30,9 @@ from ngsim_assets.highway.recordings import Assignment
 NUMBERS = tuple(name for name in RAW_PHYSICAL if name != "location")
 """The delivered columns that say what a row holds; the site is said by its partition."""
 
+UNASSIGNED = "unassigned"
+"""Stands for the highway of rows that no partition took and that do not agree on one."""
+
 _STRAY_SCHEMA = pl.Schema({**BATCH_SCHEMA, "origin": pl.Int32()})
 
 # An origin gets parts of its own at this many rows. Buffers of a part being written cost a
@@ -130,13 +133,18 @@ class Spill:
         shares: dict[int, Share] = {}
         for owner, files in parts.items():
             content = self._tally.content(np.flatnonzero(assignment.owner == owner))
-            t0 = {"t0": assignment.t0[owner]} if owner >= 0 else {}
-            shares[owner] = Share(content.rows, content, tuple(files), t0)
+            extras = {"t0": assignment.t0[owner]} if owner >= 0 else self._named(assignment)
+            shares[owner] = Share(content.rows, content, tuple(files), extras)
         unassigned = shares.pop(-1)
         return Sorted(
             {names[owner]: share for owner, share in shares.items()},
             unassigned if unassigned.rows else None,
         )
+
+    def _named(self, assignment: Assignment) -> dict[str, str]:
+        """The site that all rows of no partition name."""
+        sites = self.origins().filter(pl.Series(assignment.owner) < 0)["highway_id"].unique()
+        return {"highway_id": (sites[0] if sites.len() == 1 else None) or UNASSIGNED}
 
     def _open_writers(self) -> None:
         """Give origins that turn out to be common parts of their own from here on."""
