@@ -42,6 +42,11 @@ _INTEGERS = {
 }
 
 
+_STEADY_SAMPLE = 4096
+_STEADY_RUN = 16
+"""Rows a value lasts on average for a dictionary to be smaller than packed differences."""
+
+
 @dataclass(frozen=True)
 class WriteOptions:
     """How Parquet is written.
@@ -151,7 +156,8 @@ class ParquetEncoder:
     """Frames of one table to Parquet files in memory.
 
     Integers, times and decimals are stored as packed differences, floats as byte streams on
-    their grid, strings as dictionaries: what each compresses to best with the usual readers.
+    their grid, strings and whatever stays the same for many rows as dictionaries: what each
+    compresses to best among the encodings that the usual readers know.
     """
 
     def __init__(self, table: Table, options: WriteOptions) -> None:
@@ -161,11 +167,12 @@ class ParquetEncoder:
         self._stored = {
             name: column for name, column in table.columns.items() if name not in table.partition_by
         }
-        self._dictionary = [
+        # by the path of the leaf in the file
+        self._dictionary = {
             f"{name}.list.element" if isinstance(column.dtype, pl.List) else name
             for name, column in self._stored.items()
             if column.dtype == pl.String() or isinstance(column.dtype, pl.List)
-        ]
+        }
         packed = pl.Decimal | pl.Int32 | pl.Int64 | pl.Datetime | pl.Date
         self._encoding = {
             name: "DELTA_BINARY_PACKED" if isinstance(column.dtype, packed) else "BYTE_STREAM_SPLIT"
@@ -183,13 +190,14 @@ class ParquetEncoder:
         footers: list[pq.FileMetaData] = []
         groups = (self._arrow(rows) for rows in frame.iter_slices(self._options.row_group_rows))
         first = next(groups)
+        steady = self._steady(frame)
         with pq.ParquetWriter(
             sink,
             first.schema,
             compression=self._options.compression,
             compression_level=self._level,
-            use_dictionary=self._dictionary,  # pyright: ignore[reportArgumentType]  # stub knows bool only
-            column_encoding=self._encoding,
+            use_dictionary=[*self._dictionary, *steady],  # pyright: ignore[reportArgumentType]  # stub knows bool only
+            column_encoding={n: e for n, e in self._encoding.items() if n not in steady},
             store_decimal_as_integer=True,
             store_schema=False,
             metadata_collector=footers,
@@ -198,6 +206,13 @@ class ParquetEncoder:
             for group in groups:
                 writer.write_table(group)
         return sink.getvalue(), footers[0]
+
+    def _steady(self, frame: pl.DataFrame) -> list[str]:
+        """Packed columns that seldom change from row to row, by their first rows: codes, ids."""
+        packed = [n for n, encoding in self._encoding.items() if encoding == "DELTA_BINARY_PACKED"]
+        head = frame.select(packed).head(_STEADY_SAMPLE)
+        changes = head.select(pl.all().ne_missing(pl.all().shift()).sum()).row(0, named=True)
+        return [name for name, count in changes.items() if count * _STEADY_RUN <= head.height]
 
     def _arrow(self, rows: pl.DataFrame) -> pa.Table:
         arrays: dict[str, pa.Array] = {}
