@@ -33,6 +33,10 @@ _HOLD = 1.0e6
 _FITS = 3
 _CONSTRAINED_FITS = 12
 _LIMITED_FITS = 4
+# m/s³; what drivers have at any time is nothing that stands out.
+_LEAST_JERK = 0.3
+# Frames; rejected points in a longer row are not a burst of errors.
+_LONGEST_BURST = 9
 # Half width in frames of the window that tells a manoeuvre from a jerky track.
 _MANOEUVRE = 4
 
@@ -85,14 +89,42 @@ def _bisquare(y: Any, z: Any, seen: Any, scale: float, w: Any) -> None:
     if kept < 3 or 2 * kept < total:
         for i in range(n):
             w[i] = seen[i]
+        return
+    _believe_runs(y, z, seen, w)
 
 
 @njit(cache=True, nogil=True)
-def _loosen(z: Any, tail: float, p: Any, work: Any) -> None:
+def _believe_runs(y: Any, z: Any, seen: Any, w: Any) -> None:
+    """Give weight back to rejected points in a row, on one side, for longer than a burst.
+
+    Such a row is what the vehicle did, a start or a brake the fit was too stiff for; and so is
+    one at an end of the stretch, where nothing after it says otherwise.
+    """
+    n = len(y)
+    first = 0
+    while first < n:
+        if w[first] > 0.0 or seen[first] == 0.0:
+            first += 1
+            continue
+        last = first
+        while last + 1 < n and (
+            seen[last + 1] == 0.0
+            or (w[last + 1] == 0.0 and (y[last + 1] > z[last + 1]) == (y[first] > z[first]))
+        ):
+            last += 1
+        if last - first >= _LONGEST_BURST or (last - first > 1 and (first == 0 or last == n - 1)):
+            for i in range(first, last + 1):
+                w[i] = seen[i]
+        first = last + 1
+
+
+@njit(cache=True, nogil=True)
+def _loosen(z: Any, tail: float, least: float, p: Any, work: Any) -> None:
     """Weights of third differences by Student's t with `tail` degrees of freedom.
 
     Where the jerk of the 0.9 s around stands out from the rest of the stretch (a brake, a
-    start), the penalty gives way; elsewhere it is as it was.
+    start), the penalty gives way; elsewhere it is as it was. `least` is the squared third
+    difference below which none stands out.
     """
     rows = len(z) - 3
     if rows < 2 * _MANOEUVRE + 1:
@@ -105,9 +137,7 @@ def _loosen(z: Any, tail: float, p: Any, work: Any) -> None:
         clipped += min(math.sqrt(work[i]), 3.0 * mean / rows)
     for i in range(rows):
         energy += min(work[i], (3.0 * clipped / rows) ** 2)
-    energy /= rows
-    if energy < 1e-18:
-        return
+    energy = max(energy / rows, least)
     total = 0.0
     for i in range(min(_MANOEUVRE, rows)):
         total += work[i]
@@ -132,11 +162,12 @@ def _fit(axis: Axis, seen: Any, options: Options, s: Any, scratch: Any) -> float
         w[i] = seen[i]
     fill(p, n, 1.0)
     fill(s, n, 0.0)
+    least = (_LEAST_JERK * options.seconds**3) ** 2
     sigma = 0.0
     for k in range(_FITS):
         if k > 0:
             _bisquare(y, z, seen, options.sigmas * max(options.least_sigma, sigma), w)
-            _loosen(z, options.tail, p, scratch[0])
+            _loosen(z, options.tail, least, p, scratch[0])
         solve(y, w, p, s, axis.stiffness, axis.sway, 0.0, scratch, z)
         sigma = robust_sigma(y, z, w, scratch[0])
     return sigma
@@ -200,7 +231,7 @@ def _stiffen(z: Any, options: Options, p: Any) -> bool:
         ):
             found = True
             for k in range(max(0, i - _MANOEUVRE), min(n - 3, i + _MANOEUVRE + 1)):
-                p[k] = min(p[k] * 2.0, 1.0e4)
+                p[k] = min(p[k] * 4.0, 1.0e4)
     return found
 
 
@@ -266,6 +297,17 @@ def _observed(state: Any, seen: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _moving(x: Any, y: Any, seconds: float, moves: Any) -> None:
+    """1 in `moves` where a vehicle is faster than 1/3 m/s over the 3 s around, else 0."""
+    n = len(x)
+    reach = round(1.5 / seconds)
+    for i in range(n):
+        a, b = max(0, i - reach), min(n - 1, i + reach)
+        way = math.hypot(x[b] - x[a], y[b] - y[a])
+        moves[i] = 1.0 if 3.0 * way > (b - a) * seconds else 0.0
+
+
+@njit(cache=True, nogil=True)
 def _enter(x: Any, seen: Any, y: Any) -> float:
     """Write positions relative to the first one seen to `y`, 0 where none is; returns that one."""
     n = len(x)
@@ -306,12 +348,14 @@ def reconstruct_stretches(
     bins = np.empty((longest // 3 + 1, size))
     spectra = np.empty((5, longest // 3 + 1, size))
     work = np.empty((2, 4, longest))
-    seen, s, still = np.empty(longest), np.empty(longest), np.empty(longest)
+    seen, moves = np.empty(longest), np.empty(longest)
+    s, still = np.empty(longest), np.empty(longest)
     origin, stiffness = np.empty(2), np.empty(2)
     for k in range(first, last):
         a, b = start[k], start[k + 1]
         n = b - a
         _observed(state[a:b], seen)
+        _moving(x[a:b], y[a:b], options.seconds, moves)
         wander = 0.0
         for axis in range(2):
             origin[axis] = _enter((x if axis == _ACROSS else y)[a:b], seen, work[axis, 0])
@@ -323,7 +367,14 @@ def reconstruct_stretches(
             if cutoff <= 0.0:
                 sway = (table.bin_seconds / options.memory) ** 2
                 cutoff = cutoff_frequency(
-                    work[axis, 0, :n], seen, table, options.typical_cutoff, sway, spectra, bins
+                    work[axis, 0, :n],
+                    seen,
+                    moves,
+                    table,
+                    options.typical_cutoff,
+                    sway,
+                    spectra,
+                    bins,
                 )
             stiffness[axis] = (2.0 * math.sin(math.pi * cutoff * options.seconds)) ** -6.0
             sigma = _fit(_view(work, axis, n, stiffness, options), seen, options, s, scratch)

@@ -111,7 +111,8 @@ class RobustWhittaker:
         memory: s over which drivers keep an acceleration; beyond it the penalty acts on
             acceleration too. Matters for tracks of a few seconds.
         sigmas: residual in robust standard deviations at which Tukey's weight reaches 0.
-        least_sigma: m; smaller standard deviations are taken as this.
+        least_sigma: m; smaller standard deviations are taken as this: with `sigmas`, nothing
+            within the 0.5 m NGSIM states for its position error is an outlier.
         tail: degrees of freedom of the t distribution assumed for jerk; small: more contrast
             between brakes and cruising.
         standstill_distance, standstill_duration: m, s; who stays within this distance for this
@@ -123,7 +124,7 @@ class RobustWhittaker:
     typical_cutoff: float = 0.25
     memory: float = 5.0
     sigmas: float = 6.0
-    least_sigma: float = 0.03
+    least_sigma: float = 0.1
     tail: float = 10.0
     standstill_distance: float = 0.15
     standstill_duration: float = 2.0

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ngsim_assets.highway.robust import fill
+from ngsim_assets.highway.robust import fill, median
 from ngsim_assets.highway.whittaker import solve_all
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +30,7 @@ _CROSSINGS = np.exp(np.linspace(np.log(0.08), np.log(1.3), 29))
 # Jerk spectrum of driving falls beyond the time scale of a stop-and-go manoeuvre (Hz).
 _DRIVING_CORNER = 0.1
 _BIN = 3
+_FEWEST_BINS = 8
 _LAGS = 3
 
 
@@ -106,49 +107,54 @@ def _bin(y: Any, w: Any, binned: Any, weight: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _crossing(z: Any, bins: int, table: Spectrum, jerk: Any) -> float:
-    """Frequency where the jerk spectrum of driving and that of position error meet, in Hz.
+def _band_energies(z: Any, w: Any, bands: int, jerk: Any, energy: Any) -> int:
+    """Write the summed energy of every band of jerk to `energy`; returns how many terms it has.
 
-    The energy of a band is that of the difference of two smooths, winsorised at three times
-    its mean so that one hard brake does not speak for the whole track. The model spectrum with
-    the least absolute deviation from the log spectrum wins.
+    The energy of a band is that of the difference of two smooths, winsorised at three times its
+    mean so that one hard brake does not speak for the whole track. Bins with weight 0 are left
+    out.
     """
-    bands = len(table.band_width)
-    rows = bins - 3
-    mean = np.empty(bands)
+    mean, clipped = np.empty(bands), np.empty(bands)
     fill(mean, bands, 0.0)
-    for i in range(rows):
+    fill(clipped, bands, 0.0)
+    fill(energy, bands, 0.0)
+    rows = 0
+    for i in range(len(w) - 3):
+        if w[i + 1] == 0.0 or w[i + 2] == 0.0:
+            continue
         for k in range(bands):
             upper = z[i + 3, k + 1] - 3.0 * (z[i + 2, k + 1] - z[i + 1, k + 1]) - z[i, k + 1]
             lower = z[i + 3, k] - 3.0 * (z[i + 2, k] - z[i + 1, k]) - z[i, k]
-            jerk[i, k] = abs(upper - lower)
-            mean[k] += jerk[i, k]
-    clipped = np.empty(bands)
-    energy = np.empty(bands)
-    fill(clipped, bands, 0.0)
-    fill(energy, bands, 0.0)
+            jerk[rows, k] = abs(upper - lower)
+            mean[k] += jerk[rows, k]
+        rows += 1
     for i in range(rows):
         for k in range(bands):
             clipped[k] += min(jerk[i, k], 3.0 * mean[k] / rows)
     for i in range(rows):
         for k in range(bands):
             energy[k] += min(jerk[i, k], 3.0 * clipped[k] / rows) ** 2
-    level = np.empty(bands)
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def _crossing(z: Any, w: Any, table: Spectrum, jerk: Any) -> float:
+    """Frequency where the jerk spectrum of driving and that of position error meet, in Hz.
+
+    The model spectrum with the least absolute deviation from the log spectrum wins.
+    """
+    bands = len(table.band_width)
+    level, rest, ordered = np.empty(bands), np.empty(bands), np.empty(bands)
+    rows = max(1, _band_energies(z, w, bands, jerk, level))
     for k in range(bands):
-        level[k] = math.log(energy[k] / rows / table.band_width[k] + 1e-18)
-    rest = np.empty(bands)
-    sorted_rest = np.empty(bands)
+        level[k] = math.log(level[k] / rows / table.band_width[k] + 1e-18)
     best = math.inf
     found = 0
     for c in range(len(table.crossings)):
         for k in range(bands):
             rest[k] = level[k] - table.log_models[c, k]
-            at = k
-            while at > 0 and sorted_rest[at - 1] > rest[k]:
-                sorted_rest[at] = sorted_rest[at - 1]
-                at -= 1
-            sorted_rest[at] = rest[k]
-        middle = (sorted_rest[(bands - 1) // 2] + sorted_rest[bands // 2]) / 2.0
+            ordered[k] = rest[k]
+        middle = median(ordered, bands)
         misfit = 0.0
         for k in range(bands):
             misfit += abs(rest[k] - middle)
@@ -159,10 +165,12 @@ def _crossing(z: Any, bins: int, table: Spectrum, jerk: Any) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _cross_validated(
-    y: Any, w: Any, z: Any, bins: int, used: int, table: Spectrum
-) -> tuple[int, float, bool]:
-    """Candidate of least generalised cross validation, its residual, and whether that is white."""
+def _cross_validated(y: Any, w: Any, z: Any, used: int, table: Spectrum) -> tuple[int, float, bool]:
+    """Candidate of least generalised cross validation, its residual, and whether that is white.
+
+    Bins with weight 0 are left out; `used` is how many there are with more.
+    """
+    bins = len(w)
     size = len(table.cutoffs)
     squares = np.empty(size)
     fill(squares, size, 0.0)
@@ -200,7 +208,7 @@ def _cross_validated(
 
 @njit(cache=True, nogil=True)
 def cutoff_frequency(
-    y: Any, w: Any, table: Spectrum, typical: float, sway: float, scratch: Any, z: Any
+    y: Any, w: Any, moves: Any, table: Spectrum, typical: float, sway: float, scratch: Any, z: Any
 ) -> float:
     """Cut-off frequency in Hz that separates driving from position error in one stretch.
 
@@ -215,8 +223,11 @@ def cutoff_frequency(
     (or is below a centimetre) and it is within a factor of two of the first. A short stretch
     says little: its estimate is drawn to `typical`, which counts as much as 10 s of data.
 
+    Only frames on which the vehicle moves are looked at: trackers hold on to what stands still
+    without any error, which says nothing about what moves.
+
     Args:
-        y, w: positions in m of consecutive frames, weights 0 or 1.
+        y, w, moves: positions in m of consecutive frames, weights 0 or 1, whether it moves.
         typical: Hz, for stretches without enough data.
         sway: second-difference penalty per unit of stiffness.
         scratch, z: work space, 5 x m x k and m x k with m at least len(y) // 3.
@@ -225,14 +236,20 @@ def cutoff_frequency(
     binned = np.empty(bins)
     weight = np.empty(bins)
     used = _bin(y, w, binned, weight)
-    if used < 8 or 2 * used < bins:
+    if used < _FEWEST_BINS or 2 * used < bins:
         return typical
     solve_all(binned, weight, bins, table.stiffness, sway, scratch, z)
-    seconds = bins * table.bin_seconds
+    used = 0
+    for b in range(bins):
+        weight[b] *= moves[b * _BIN + _BIN // 2]
+        used += 1 if weight[b] > 0.0 else 0
+    if used < _FEWEST_BINS:
+        return typical
+    seconds = used * table.bin_seconds
     trust = seconds / (seconds + 10.0)
     # the coarse estimate lies a little low where driving is livelier than its model
-    coarse = 1.1 * _crossing(z, bins, table, scratch[4])
-    found, deviation, white = _cross_validated(binned, weight, z, bins, used, table)
+    coarse = 1.1 * _crossing(z, weight, table, scratch[4])
+    found, deviation, white = _cross_validated(binned, weight, z, used, table)
     fine = table.cutoffs[found]
     if deviation < 0.01 and fine <= 3.0 * coarse:
         return fine
