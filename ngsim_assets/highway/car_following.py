@@ -20,15 +20,11 @@ occupies both slots until its body has left the old one.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
+from ngsim_assets.highway.freeway import F64, I64, Drivers, Records, Road, State
 
 TIME_STEP = 0.1  # s, one frame
 LANE_IDS = 16  # more than any site has
@@ -39,182 +35,11 @@ _HARDEST_BRAKING = 8.0  # m/s², dry road
 _LANE_LEFT_AT = 0.75  # share of the manoeuvre after which the body is out of the old lane
 _SAFE_BRAKING = 2.5  # m/s² a lane change may force on others (MOBIL's b_safe)
 _MERGE_BRAKING = 4.0  # m/s² accepted where the lane ends
-_CHANGE_THRESHOLD = 0.25  # m/s² of advantage before a change is worth it
+_CHANGE_THRESHOLD = 0.12  # m/s² of advantage before a change is worth it
 _CHANGE_PAUSE = 6.0  # s between two changes of one driver
 _LANE_END_MARGIN = 5.0  # m before the end of a lane that ends, where a driver would stand
 _COURTESY_BRAKING = 1.5  # m/s² given up to let a merging vehicle in
 _DECISION_STEPS = 10  # drivers decide once a second, each at its own tenth
-
-
-class Road(NamedTuple):
-    """A freeway section and its surroundings. Positions in metres along the section.
-
-    Attributes:
-        mainline: number of mainline slots M.
-        lane_width: metres.
-        entry, exit_end: where mainline vehicles appear and disappear, outside the section.
-        length: end of the observed section, which begins at 0.
-        ramp_entry: where on-ramp vehicles appear.
-        merge_start, merge_end: between them slot M and slot M-1 are joined.
-        off_ramp: whether slot M goes on as an off-ramp after `merge_end`.
-        ramp_seen_from, ramp_seen_to: observed stretch of the ramps.
-        ramp_slope: lateral metres per metre by which the ramps part from the mainline.
-        ramp_lane, auxiliary_lane, off_ramp_lane: delivered lane ids of slot M.
-        carpool: whether slot 0 is reserved to drivers with `carpool`.
-        bottleneck: where the speed limit of `bottleneck_speed` begins to act.
-    """
-
-    mainline: int
-    lane_width: float
-    entry: float
-    exit_end: float
-    length: float
-    ramp_entry: float
-    merge_start: float
-    merge_end: float
-    off_ramp: bool
-    ramp_seen_from: float
-    ramp_seen_to: float
-    ramp_slope: float
-    ramp_lane: int
-    auxiliary_lane: int
-    off_ramp_lane: int
-    carpool: bool
-    bottleneck: float
-
-
-class Drivers(NamedTuple):
-    """Every vehicle that may enter, grouped by entry slot in order of entry time.
-
-    Attributes:
-        desired_speed (m/s), time_gap (s), jam_gap (m), max_acceleration, comfortable_braking
-        (m/s²): IDM's v0, T, s0, a, b. politeness: MOBIL's p. length, width: metres.
-        heavy, exits, carpool: kept out of the left lanes; leaves by the off-ramp; may use the
-        carpool lane. change_duration: s. entry_time: s. entry_speed: m/s, at most.
-        queue: first and one-past-last vehicle of each slot, shape (M+1, 2).
-        wander: amplitude (m) and phases of the slow drift within the lane, and phases of the
-        unsteady foot, shape (vehicles, 4).
-    """
-
-    desired_speed: F64
-    time_gap: F64
-    jam_gap: F64
-    max_acceleration: F64
-    comfortable_braking: F64
-    politeness: F64
-    length: F64
-    width: F64
-    heavy: NDArray[np.bool_]
-    exits: NDArray[np.bool_]
-    carpool: NDArray[np.bool_]
-    change_duration: F64
-    entry_time: F64
-    entry_speed: F64
-    queue: I64
-    wander: F64
-
-
-class State(NamedTuple):
-    """Where everybody is; changed in place by `advance`, so a run can be cut into blocks.
-
-    `order[:counts[0]]` are the vehicles on the road from the farthest to the last; `counts[1]`
-    is the number of vehicles that ever got an id. `numbers` are delivered ids, 0 before the
-    vehicle is first seen.
-    """
-
-    position: F64
-    speed: F64
-    acceleration: F64
-    slot: I32
-    left_slot: I32
-    progress: F64
-    rested_at: F64
-    next_in_queue: I64
-    order: I64
-    counts: I64
-    numbers: I32
-
-
-class Records(NamedTuple):
-    """Rows of the observed section, in order of frame, then from the farthest to the last.
-
-    `leader_row`, `follower_row` point at rows of the same block, -1 for none.
-    """
-
-    frame: I32
-    vehicle: I32
-    driver: I32
-    x: F64
-    y: F64
-    speed: F64
-    acceleration: F64
-    lane: I32
-    leader_row: I64
-    follower_row: I64
-
-
-def new_state(drivers: Drivers) -> State:
-    """An empty road."""
-    count = len(drivers.length)
-    return State(
-        position=np.zeros(count),
-        speed=np.zeros(count),
-        acceleration=np.zeros(count),
-        slot=np.zeros(count, np.int32),
-        left_slot=np.full(count, -1, np.int32),
-        progress=np.ones(count),
-        rested_at=np.zeros(count),
-        next_in_queue=drivers.queue[:, 0].copy(),
-        order=np.zeros(count, np.int64),
-        counts=np.zeros(2, np.int64),
-        numbers=np.zeros(count, np.int32),
-    )
-
-
-def fill(road: Road, drivers: Drivers, state: State, speed: float) -> None:
-    """Put vehicles on the whole mainline, moving at `speed` at their equilibrium distances.
-
-    Saves the long warm-up that a queue needs to grow from the bottleneck through the section.
-    Moves the entry times of the others forward.
-    """
-    placed: list[int] = []
-    for slot in range(road.mainline):
-        front = road.exit_end - 7.0 * slot
-        i = int(drivers.queue[slot, 0])
-        while front > road.entry and i < drivers.queue[slot, 1]:
-            v = min(speed, 0.9 * float(drivers.desired_speed[i]))
-            state.position[i] = front
-            state.speed[i] = v
-            state.slot[i] = slot
-            placed.append(i)
-            gap = drivers.jam_gap[i] + v * drivers.time_gap[i]
-            gap /= np.sqrt(1.0 - (v / drivers.desired_speed[i]) ** 4)
-            i += 1
-            if i < drivers.queue[slot, 1]:
-                front -= float(drivers.length[i - 1] + gap)
-        state.next_in_queue[slot] = i
-        end = int(drivers.queue[slot, 1])
-        if i < end:  # the next in the queue is the next to arrive
-            drivers.entry_time[i:end] -= drivers.entry_time[i]
-    placed.sort(key=lambda i: -state.position[i])
-    state.order[: len(placed)] = placed
-    state.counts[0] = len(placed)
-
-
-def new_records(capacity: int) -> Records:
-    """Room for `capacity` rows."""
-    return Records(
-        frame=np.empty(capacity, np.int32),
-        vehicle=np.empty(capacity, np.int32),
-        driver=np.empty(capacity, np.int32),
-        x=np.empty(capacity),
-        y=np.empty(capacity),
-        speed=np.empty(capacity),
-        acceleration=np.empty(capacity),
-        lane=np.empty(capacity, np.int32),
-        leader_row=np.empty(capacity, np.int64),
-        follower_row=np.empty(capacity, np.int64),
-    )
 
 
 @njit(cache=True, inline="always")
@@ -419,66 +244,89 @@ def _may_use(i: int, slot: int, road: Road, drivers: Drivers, state: State) -> b
 
 
 @njit(cache=True)
+def _gaps_suffice(
+    i: int, ahead: int, after: int, tight: bool, drivers: Drivers, state: State
+) -> bool:
+    """Whether `i` fits between two vehicles of another slot without closing up on either."""
+    # where the lane ends and all stand, whoever is in front goes first, however tight
+    jam = 0.6 if tight else drivers.jam_gap[i]
+    y = state.position[i]
+    if ahead >= 0:
+        gap = state.position[ahead] - drivers.length[ahead] - y
+        if gap < jam + 0.2 * state.speed[i]:
+            return False
+    if after >= 0:
+        gap = y - drivers.length[i] - state.position[after]
+        if gap < jam + 0.2 * state.speed[after]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _gain(
+    i: int,
+    slot: int,
+    limits: F64,
+    road: Road,
+    drivers: Drivers,
+    state: State,
+    leaders: I64,
+    followers: I64,
+) -> float:
+    """MOBIL's incentive for driver `i` to take a slot (m/s²); below 0: not safe or not worth it."""
+    own = state.slot[i]
+    must_merge = _merging(i, road, drivers, state)
+    ahead = leaders[i, slot]
+    after = followers[i, slot]
+    if not _gaps_suffice(i, ahead, after, must_merge, drivers, state):
+        return -1.0
+    bias = -_CHANGE_THRESHOLD
+    braking = _SAFE_BRAKING
+    # who has to leave its lane cannot afford to be polite
+    politeness = drivers.politeness[i]
+    if must_merge:
+        bias += 3.0
+        braking = _MERGE_BRAKING
+        politeness = 0.0
+    elif drivers.exits[i] and slot > own and state.position[i] < road.merge_end:
+        # the nearer the exit, the more it is worth
+        bias += 2.5 if state.position[i] > road.merge_start - 300.0 else 0.6
+        braking = 3.0
+    v0 = _wanted_speed(i, own, limits, road, drivers, state)
+    a_new = _following(i, ahead, v0, drivers, state)
+    if a_new < -braking and not (must_merge and state.speed[i] < 2.0):
+        return -1.0
+    loss = 0.0
+    if after >= 0:
+        v0_after = _wanted_speed(after, slot, limits, road, drivers, state)
+        a_after = _following(after, i, v0_after, drivers, state)
+        if a_after < -braking and not (must_merge and state.speed[after] < 2.0):
+            return -1.0
+        loss = _following(after, ahead, v0_after, drivers, state) - a_after
+    relief = 0.0
+    behind = followers[i, own]
+    if behind >= 0:
+        v0_behind = _wanted_speed(behind, own, limits, road, drivers, state)
+        relief = _following(behind, leaders[i, own], v0_behind, drivers, state)
+        relief -= _following(behind, i, v0_behind, drivers, state)
+    a_now = _following(i, leaders[i, own], v0, drivers, state)
+    return a_new - a_now + politeness * (relief - loss) + bias
+
+
+@njit(cache=True)
 def _decide(
     i: int, limits: F64, road: Road, drivers: Drivers, state: State, leaders: I64, followers: I64
 ) -> int:
     """Slot MOBIL sends driver `i` to, or -1 to stay."""
-    own = state.slot[i]
-    y = state.position[i]
-    m = road.mainline
-    must_merge = _merging(i, road, drivers, state)
-    v0 = _wanted_speed(i, own, limits, road, drivers, state)
-    a_now = _following(i, leaders[i, own], v0, drivers, state)
-    behind = followers[i, own]
-    gain_behind = 0.0
-    if behind >= 0:
-        v0_behind = _wanted_speed(behind, own, limits, road, drivers, state)
-        gain_behind = _following(behind, leaders[i, own], v0_behind, drivers, state) - _following(
-            behind, i, v0_behind, drivers, state
-        )
     best = -1
     best_gain = 0.0
     for step in (-1, 1):
-        slot = own + step
-        if not _may_use(i, slot, road, drivers, state):
-            continue
-        bias = -_CHANGE_THRESHOLD
-        braking = _SAFE_BRAKING
-        if must_merge:
-            bias += 3.0
-            braking = _MERGE_BRAKING
-        elif drivers.exits[i] and road.off_ramp and y < road.merge_end and step == 1:
-            # the nearer the exit, the more it is worth
-            bias += 2.5 if y > road.merge_start - 300.0 else 0.6
-            braking = 3.0
-        ahead = leaders[i, slot]
-        after = followers[i, slot]
-        # where the lane ends and all stand, whoever is in front goes first, however tight
-        jam = 0.6 if must_merge else drivers.jam_gap[i]
-        if ahead >= 0:
-            gap = state.position[ahead] - drivers.length[ahead] - y
-            if gap < jam + 0.2 * state.speed[i]:
-                continue
-        if after >= 0:
-            gap = y - drivers.length[i] - state.position[after]
-            if gap < jam + 0.2 * state.speed[after]:
-                continue
-        a_new = _following(i, ahead, v0, drivers, state)
-        if a_new < -braking and not (must_merge and state.speed[i] < 2.0):
-            continue
-        loss = 0.0
-        if after >= 0:
-            v0_after = _wanted_speed(after, slot, limits, road, drivers, state)
-            a_after = _following(after, i, v0_after, drivers, state)
-            if a_after < -braking and not (must_merge and state.speed[after] < 2.0):
-                continue
-            loss = _following(after, ahead, v0_after, drivers, state) - a_after
-        # who has to leave its lane cannot afford to be polite
-        politeness = 0.0 if must_merge else drivers.politeness[i]
-        gain = a_new - a_now + politeness * (gain_behind - loss) + bias
-        if gain > best_gain:
-            best_gain = gain
-            best = slot
+        slot = state.slot[i] + step
+        if _may_use(i, slot, road, drivers, state):
+            gain = _gain(i, slot, limits, road, drivers, state, leaders, followers)
+            if gain > best_gain:
+                best_gain = gain
+                best = slot
     return best
 
 
@@ -568,7 +416,7 @@ def _record(
     for lane in range(LANE_IDS):
         last[lane] = -1
     for k in range(state.counts[0]):
-        i = state.order[k]
+        i = int(state.order[k])
         y = state.position[i]
         slot = state.slot[i]
         if y < 0.0 or y > road.length:
@@ -651,7 +499,9 @@ def advance(
             before = state.acceleration[i]
             change = (wanted - before) * TIME_STEP / _LAG
             change = max(-_MAX_JERK * TIME_STEP, min(_MAX_JERK * TIME_STEP, change))
-            state.acceleration[i] = max(before + change, -state.speed[i] / TIME_STEP)
+            # brakes are eased towards standstill, so that jerk stays bounded there, too
+            softest = -math.sqrt(2.0 * _MAX_JERK * state.speed[i])
+            state.acceleration[i] = max(before + change, softest, -state.speed[i] / TIME_STEP)
         if step >= first_frame_step:
             rows = _record(step - first_frame_step + 1, rows, road, drivers, state, out, last)
         _move(time, road, drivers, state)

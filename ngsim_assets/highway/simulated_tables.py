@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
-from ngsim_assets.highway import car_following, traffic_demand
+from ngsim_assets.highway import freeway, traffic_demand
+from ngsim_assets.highway.car_following import advance
 from ngsim_assets.highway.error_model import Observation
 from ngsim_assets.highway.formats import FOOT, RAW_PHYSICAL, physical_from_si
 from ngsim_assets.highway.sites import Site
@@ -63,13 +65,13 @@ def drive(highway_id: str, congestion: str, frames: int, seed: int) -> Traffic:
         road, level, seconds + _FILLED, _LENGTH_GRID[highway_id], rng
     )
     limits = traffic_demand.bottleneck_limits(level, road.mainline + 1, seconds, rng)
-    state = car_following.new_state(drivers)
-    car_following.fill(road, drivers, state, level.start)
-    out = car_following.new_records(_BLOCK_ROWS)
-    blocks: list[dict[str, NDArray[np.generic]]] = []
+    state = freeway.new_state(drivers)
+    freeway.fill(road, drivers, state, level.start)
+    blocks: list[dict[str, NDArray[Any]]] = []
+    out = freeway.new_records(_BLOCK_ROWS)
     step = done = 0
     while step < steps:
-        step, rows = car_following.advance(
+        step, rows = advance(
             step, min(step + _BLOCK, steps), _WARM_UP * 10, limits, road, drivers, state, out
         )
         block = {name: column[:rows].copy() for name, column in out._asdict().items()}
@@ -77,21 +79,25 @@ def drive(highway_id: str, congestion: str, frames: int, seed: int) -> Traffic:
             block[pointer][block[pointer] >= 0] += done
         blocks.append(block)
         done += rows
-    columns = {name: np.concatenate([block[name] for block in blocks]) for name in out._fields}
-    blocks.clear()
-    order, place, starts = _by_vehicle(columns["vehicle"], int(state.counts[1]))
-    leader, follower = columns["leader_row"][order], columns["follower_row"][order]
-    driver = columns["driver"][order]
+
+    def column(name: str) -> NDArray[Any]:
+        # one column of all blocks at a time, so that memory holds the rows little more than once
+        return np.concatenate([block.pop(name) for block in blocks])
+
+    vehicle = column("vehicle")
+    order, place, starts = _by_vehicle(vehicle, int(state.counts[1]))
+    driver = column("driver")[order]
+    leader, follower = column("leader_row")[order], column("follower_row")[order]
     v_class = np.where(drivers.heavy, 3, np.where(drivers.width < 1.2, 1, 2)).astype(np.int32)
     return Traffic(
         starts=starts,
-        frame=columns["frame"][order],
-        vehicle=columns["vehicle"][order],
-        x=columns["x"][order],
-        y=columns["y"][order],
-        speed=columns["speed"][order],
-        acceleration=columns["acceleration"][order],
-        lane=columns["lane"][order],
+        frame=column("frame")[order],
+        vehicle=vehicle[order],
+        x=column("x")[order],
+        y=column("y")[order],
+        speed=column("speed")[order],
+        acceleration=column("acceleration")[order],
+        lane=column("lane")[order],
         leader=np.where(leader >= 0, place[leader], -1),
         follower=np.where(follower >= 0, place[follower], -1),
         length=drivers.length[driver],
@@ -176,7 +182,6 @@ def recording_of(
     traffic: Traffic, observed: Observation, site: Site, frame_origin: int
 ) -> pl.DataFrame:
     """Delivered rows: observed kinematics in source units, headways from delivered positions."""
-    rows = len(traffic.frame)
     place = _PLACES[site.highway_id]
     sine, cosine = math.sin(place.heading), math.cos(place.heading)
     si = pl.DataFrame(
@@ -196,7 +201,7 @@ def recording_of(
         traffic.leader, measured["local_y"].to_numpy(), measured["v_vel"].to_numpy()
     )
     total = np.diff(traffic.starts).astype(np.int32)
-    values: dict[str, pl.Series | NDArray[np.generic] | pl.Expr] = {
+    values: dict[str, NDArray[Any]] = {
         "vehicle_id": traffic.vehicle,
         "frame_id": traffic.frame,
         "total_frames": np.repeat(total, total),
@@ -219,7 +224,6 @@ def recording_of(
             for name in absent
         )
         .select(pl.col(name).cast(dtype) for name, dtype in RAW_PHYSICAL.items())
-        .head(rows)
     )
 
 

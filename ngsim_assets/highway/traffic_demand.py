@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ngsim_assets.highway.car_following import Drivers, Road
+from ngsim_assets.highway.freeway import Drivers, Road
 
 # FHWA site summary US-101 (doi:10.21949/1504477): 640 m, five mainline lanes, an auxiliary lane
 # over 698 ft between the on-ramp at Ventura Boulevard, 578 ft into the section, and the off-ramp
@@ -180,7 +180,7 @@ def draw_drivers(
         jam_gap=np.clip(rng.normal(2.0, 0.3, count), 1.0, 3.0),
         max_acceleration=np.clip(rng.normal(1.25, 0.2, count), 0.8, 1.9) - 0.4 * truck,
         comfortable_braking=np.clip(rng.normal(1.8, 0.25, count), 1.2, 2.6),
-        politeness=rng.uniform(0.1, 0.5, count),
+        politeness=rng.uniform(0.0, 0.3, count),
         length=np.round(length / length_grid) * length_grid,
         width=np.round(width / length_grid) * length_grid,
         heavy=truck,
