@@ -500,7 +500,8 @@ def _traffic(site: Site) -> MetricSection:
                 "edie_flow",
                 "Flow",
                 "veh/h",
-                f"Distance travelled by all vehicles / area × 3600. {area}",
+                "Distance travelled by all vehicles (net, along the section) / area × 3600. "
+                f"{area}",
                 EDIE,
             ),
             metric(

@@ -27,7 +27,7 @@ FAINT = "#d9dde2"
 BEFORE = "#8a8f98"
 AFTER = "#0072b2"
 MARK = "#d55e00"
-Place = Literal["upper right", "upper left", "lower right", "lower left"]
+Place = Literal["upper right", "upper left", "above"]
 LEFT, RIGHT, TOP, BOTTOM = 0.95, 0.18, 0.42, 0.62  # inches around the axes
 
 
@@ -89,9 +89,13 @@ def label(axis: Axes, *, x: str | None = None, y: str | None = None) -> None:
         axis.set_ylabel(y, fontsize=TYPE, color=INK)
 
 
-def legend(axis: Axes, *, columns: int = 2, place: Place = "upper right") -> None:
-    """What the lines are, on a ground that lets nothing shine through."""
-    axis.legend(fontsize=SMALL, ncols=columns, loc=place, framealpha=0.9, edgecolor=FAINT)
+def legend(axis: Axes, *, place: Place = "upper right") -> None:
+    """What the lines are: on a ground that hides what is behind, or above the axes at right."""
+    if place == "above":
+        beside = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "frameon": False}
+        axis.legend(fontsize=SMALL, ncols=2, borderaxespad=0.2, **beside)
+    else:
+        axis.legend(fontsize=SMALL, ncols=2, loc=place, framealpha=0.9, edgecolor=FAINT)
 
 
 def owner(axis: Axes) -> Any:

@@ -55,11 +55,11 @@ def distributions(validated: pl.LazyFrame, cleaned: pl.LazyFrame) -> Figure:
     drawing.title(fast, "Speed")
     drawing.label(fast, x="speed, m/s", y="points, %")
     fast.set_ylim(bottom=0)
-    drawing.legend(fast)
+    drawing.legend(fast, place="above")
     drawing.title(hard, "Acceleration")
     drawing.label(hard, x="acceleration, m/s²", y="points, % (log)")
     _logarithmic(hard)
-    drawing.legend(hard)
+    drawing.legend(hard, place="above")
     return Figure(
         name="distributions",
         title="Speed and acceleration before and after",
@@ -138,8 +138,8 @@ def completeness(validated: pl.LazyFrame, cleaned: pl.LazyFrame) -> Figure:
         axis.grid(visible=False, axis="x")
         axis.margins(y=0.18)
         axis.yaxis.set_major_locator(_whole_numbers())
-    drawing.legend(shares, place="upper left")
-    drawing.legend(gaps)
+    drawing.legend(shares, place="above")
+    drawing.legend(gaps, place="above")
     return Figure(
         name="completeness",
         title="Completeness before and after",

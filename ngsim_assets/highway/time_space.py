@@ -42,7 +42,7 @@ def time_space(points: pl.LazyFrame, site: Site, lanes: Iterable[int] | None = N
     keys, panel = _panels(lane, direction, lanes, site)
     rows = max(1, len(keys))
     height = 1.75 if rows <= 4 else 1.3
-    _, axes = drawing.stacked([height] * rows, between=0.36, right=0.95)
+    _, axes = drawing.stacked([height] * rows, between=0.36, right=1.05)
 
     shown = panel >= 0
     fastest = raster.speed_scale_end(speed[shown])
@@ -152,34 +152,52 @@ def _clock(points: pl.LazyFrame, first: float, site: Site) -> str:
 
 _GROUND = (246, 247, 249)
 _FILLED = (230, 0, 126)
+_COLOURS = 16  # more are not told apart along a line, and make the file larger
+_SPARSE = 0.1  # of a panel's pixels: with fewer, lines are drawn thicker
+
+
+def _colours() -> Any:
+    """viridis without its brightest end, which would vanish on the light ground."""
+    from matplotlib import colormaps
+
+    return (255 * colormaps["viridis"](np.linspace(0, 0.93, _COLOURS))[:, :3]).round()
 
 
 def _coloured(mean: Floats, filled: Any, fastest: float) -> Any:
-    """Pixels: viridis without its brightest end, which would vanish on the light ground."""
-    from matplotlib import colormaps
-
-    table = (255 * colormaps["viridis"](np.linspace(0, 0.93, 256))[:, :3]).round().astype(np.uint8)
+    """Pixels of one panel."""
+    if np.mean(~np.isnan(mean)) < _SPARSE:
+        mean, filled = _thicker(mean, filled)
     seen = ~np.isnan(mean)
     pixels = np.empty((*mean.shape, 3), np.uint8)
     pixels[:] = _GROUND
-    index = np.clip(mean[seen] / fastest * 255, 0, 255).astype(np.uint8)
-    pixels[seen] = table[index]
+    index = np.clip(mean[seen] / fastest * _COLOURS, 0, _COLOURS - 1).astype(np.uint8)
+    pixels[seen] = _colours().astype(np.uint8)[index]
     pixels[filled] = _FILLED
     return pixels
 
 
-def _speed_scale(axes: list[Axes], fastest: float) -> None:
-    from matplotlib import colormaps
+def _thicker(mean: Floats, filled: Any) -> tuple[Floats, Any]:
+    """Every line one pixel wider, downwards and to the right."""
+    for axis in (0, 1):
+        neighbour, marked = np.roll(mean, 1, axis), np.roll(filled, 1, axis)
+        edge = (0, slice(None)) if axis == 0 else (slice(None), 0)
+        neighbour[edge], marked[edge] = np.nan, False
+        filled = filled | (np.isnan(mean) & marked)
+        mean = np.where(np.isnan(mean), neighbour, mean)
+    return mean, filled
 
+
+def _speed_scale(axes: list[Axes], fastest: float) -> None:
     figure = drawing.owner(axes[0])
     last, first = axes[-1].get_position(), axes[0].get_position()
     height = min(first.y1 - last.y0, 2.6 / figure.get_figheight())
     box = (first.x1 + 0.025, first.y1 - height, 0.022, height)
     scale = figure.add_axes(box)
-    colours = colormaps["viridis"](np.linspace(0, 0.93, 256))[:, None, :3]
+    colours = _colours()[:, None, :] / 255
     scale.imshow(colours, origin="lower", aspect="auto", extent=(0, 1, 0, fastest))
     scale.set_xticks([])
+    scale.set_yticks(np.arange(0, fastest + 1e-9, 5 if fastest > 10 else 2.5))
     scale.yaxis.tick_right()
-    scale.yaxis.set_label_position("right")
     scale.tick_params(labelsize=drawing.SMALL, colors=drawing.INK, length=3)
+    scale.yaxis.set_label_position("right")
     drawing.label(scale, y="speed, m/s")

@@ -61,7 +61,7 @@ def one_vehicle(
     axes[-1].axhspan(-JERK_LIMIT, JERK_LIMIT, color=drawing.FAINT, alpha=0.5, zorder=0)
     drawing.label(axes[-1], x="time since the vehicle's first frame, s")
     drawing.title(axes[0], f"Vehicle {chosen}" if len(after) else "No vehicle")
-    drawing.legend(axes[0], place="lower right")
+    drawing.legend(axes[0], place="above")
     return Figure(
         name="one-vehicle",
         title="One vehicle before and after",

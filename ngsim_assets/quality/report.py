@@ -255,7 +255,7 @@ _DERIVED = frozenset(DataQualityReport.model_computed_fields)
 
 
 def format_value(value: float | None, unit: str = "") -> str:
-    """A value as people read it: whole counts in full, measures to three or four digits."""
+    """A value as people read it: whole counts in full, measures to four digits."""
     if value is None or math.isnan(value):
         return NOT_MEASURED
     if math.isinf(value):
@@ -267,7 +267,7 @@ def format_value(value: float | None, unit: str = "") -> str:
     size = math.floor(math.log10(abs(value)))
     if size < -4:
         return _minus(f"{value / 10.0**size:.1f}×10{str(size).translate(_RAISED)}")
-    decimals = max(0, 2 - size) if size < 2 else 1
+    decimals = max(1, 3 - size)
     return _minus(f"{value:,.{decimals}f}")
 
 

@@ -95,7 +95,7 @@ def _report(text: str = "plain", **changes: object) -> DataQualityReport:
         "origin": Origin(
             run_id=text,
             code_version="1",
-            parameters={"limit": 2.5, text: [text]},
+            parameters={"limit": 2.5, text: [text], "nested": {text: 1}},
             sources=(SourceFile(name=text, sha256="ab" * 32),),
         ),
     }
@@ -263,9 +263,9 @@ def _cells(line: str) -> int:
         (0.0, "%", "0"),
         (1180598.0, "rows", "1,180,598"),
         (36.0, "trajectories", "36"),
-        (15.0, "m/s³", "15.0"),
-        (-0.00441, "%", "−0.00441"),
-        (0.16, "%", "0.160"),
+        (15.0, "m/s³", "15.00"),
+        (-0.00441, "%", "−0.004410"),
+        (0.16, "%", "0.1600"),
         (555.639, "veh/h", "555.6"),
         (2400.0, "veh/h", "2,400"),
         (1.25e-7, "m", "1.2×10⁻⁷"),
