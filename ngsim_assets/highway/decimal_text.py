@@ -8,20 +8,23 @@ holds no lock while it runs. Positions are unsigned, so that indexing needs no s
 characters are compared as unsigned numbers, so that "is a digit" is one comparison. Digits are
 read one by one: reading eight at a time from a word was tried and took twice as long, because
 the place of the next cell then waits for the arithmetic of this one, while a branch is foreseen.
+All of it stands in one file, because numba renews its cache when the file of a function changes
+and not when that of a function it calls does.
 """
 
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, SIM109
+# ruff: noqa: C901, PLR0912, PLR0915, PLR1714, SIM109
 # Compiled loops stay in one function where a call would copy state, and comparisons stay
 # comparisons, which compile to a test each where `in` builds a tuple.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 NARROW, WIDE, NAME, IGNORED = 0, 1, 2, 3
 """Kinds of a column: 32-bit number, 64-bit number, one of the known names, not wanted."""
@@ -278,46 +281,74 @@ def _any_number(text: Any, a: Any, b: Any, decimals: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _name(text: Any, a: Any, b: Any, names: Any, sizes: Any, codes: Any) -> Any:
+def _name(text: Any, a: Any, b: Any, names: Any) -> Any:
     """Code of the name in [a, b), compared without case; NO_NAME if there is no such name."""
     size = b - a
-    for i in range(sizes.size):
-        if _U(sizes[i]) != size:
+    for i in range(names.sizes.size):
+        if _U(names.sizes[i]) != size:
             continue
         j = _U0
-        while j < size and _lower(_at(text, a + j)) == _U(names[i, j]):
+        while j < size and _lower(_at(text, a + j)) == _U(names.texts[i, j]):
             j += _U1
         if j == size:
-            return codes[i]
+            return names.codes[i]
     return np.uint8(NO_NAME)
 
 
+class Columns(NamedTuple):
+    """Per column of the file: kind, row of `narrow` or `wide`, decimals kept, largest magnitude."""
+
+    kinds: NDArray[np.uint8]
+    slots: NDArray[np.uint64]
+    decimals: NDArray[np.uint64]
+    largest: NDArray[np.uint64]
+
+
+class Names(NamedTuple):
+    """Names a cell may hold: lower-case bytes, one name a row; their sizes; their codes."""
+
+    texts: NDArray[np.uint8]
+    sizes: NDArray[np.uint8]
+    codes: NDArray[np.uint8]
+
+
+class Rows(NamedTuple):
+    """Room for rows.
+
+    Attributes:
+        narrow, wide: 32-bit and 64-bit numbers per slot and row.
+        name: code of the name per row.
+        line: number of the line per row.
+        nulls: absent cells per column of the file; added to.
+        bad: row, begin and end of the lines with something unreadable in them.
+    """
+
+    narrow: NDArray[np.int32]
+    wide: NDArray[np.int64]
+    name: NDArray[np.uint8]
+    line: NDArray[np.int64]
+    nulls: NDArray[np.int64]
+    bad: NDArray[np.int64]
+
+
 @njit(cache=True, nogil=True)
-def _blank_out(
-    row: Any,
-    keep: Any,
-    seen: Any,
-    kinds: Any,
-    slots: Any,
-    narrow: Any,
-    wide: Any,
-    name: Any,
-    nulls: Any,
-) -> Any:
+def _blank_out(row: Any, keep: Any, seen: Any, columns: Any, out: Any) -> Any:
     """Make every cell of a row from `keep` on null; those before `seen` hold what was read."""
-    for i in range(keep, _U(kinds.size)):
+    for i in range(keep, _U(columns.kinds.size)):
+        kind = columns.kinds[i]
+        slot = columns.slots[i]
         was_null = False
-        if kinds[i] == NARROW:
-            was_null = narrow[slots[i], row] == NULL_NARROW
-            narrow[slots[i], row] = NULL_NARROW
-        elif kinds[i] == WIDE:
-            was_null = wide[slots[i], row] == NULL_WIDE
-            wide[slots[i], row] = NULL_WIDE
-        elif kinds[i] == NAME:
-            was_null = name[row] == NO_NAME
-            name[row] = NO_NAME
+        if kind == NARROW:
+            was_null = out.narrow[slot, row] == NULL_NARROW
+            out.narrow[slot, row] = NULL_NARROW
+        elif kind == WIDE:
+            was_null = out.wide[slot, row] == NULL_WIDE
+            out.wide[slot, row] = NULL_WIDE
+        elif kind == NAME:
+            was_null = out.name[row] == NO_NAME
+            out.name[row] = NO_NAME
         if i >= seen or not was_null:
-            nulls[i] += 1
+            out.nulls[i] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -327,19 +358,9 @@ def parse(
     cut: Any,
     first_line: Any,
     separator: Any,
-    kinds: Any,
-    slots: Any,
-    decimals: Any,
-    largest: Any,
+    columns: Any,
     names: Any,
-    name_sizes: Any,
-    name_codes: Any,
-    narrow: Any,
-    wide: Any,
-    name: Any,
-    nulls: Any,
-    line: Any,
-    bad: Any,
+    out: Any,
 ) -> Any:
     """Parse whole lines until the text or the room for rows ends.
 
@@ -348,19 +369,15 @@ def parse(
         cut: whether the last line feed was added: the file ends inside a line.
         first_line: number of the first line of the text.
         separator: the character between cells; a blank stands for runs of blanks and tabs.
-        kinds, slots, decimals, largest: per column of the file; kind, row of `narrow` or
-            `wide`, decimals kept, largest magnitude.
-        names, name_sizes, name_codes: the known names in lower case, one a row.
-        narrow, wide, name, line: outputs; int32 and int64 per slot and row, uint8, and the
-            line of each row.
-        nulls: per column of the file, how many absent cells; added to.
-        bad: int64, three a row: row, begin, end of lines with something unreadable in them.
+        columns, names, out: Columns, Names and Rows.
 
     Returns (rows, lines, bad rows, bytes read).
 
     A row with too few or too many cells is all null: no cell is known to stand under its own
     header. Only the last line of a file that ends inside it keeps the cells before the cut.
     """
+    kinds, slots, decimals, largest = columns
+    narrow, wide, name, line, nulls, bad = out
     cells = _U(kinds.size)
     blanks = separator == _BLANK
     room = _U(line.size)
@@ -388,7 +405,7 @@ def parse(
                 a, b, p = _cell(text, p, separator)
                 status = _READ
                 if kind == NAME:
-                    name[row] = _name(text, a, b, names, name_sizes, name_codes)
+                    name[row] = _name(text, a, b, names)
                     if name[row] == NO_NAME:
                         status = _ABSENT if _says_absent(text, a, b) else _UNREADABLE
                 elif kind != IGNORED:
@@ -429,7 +446,7 @@ def parse(
             keep = _U0
             if cut and p == size and column < cells and end - begin <= _MAX_LINE:
                 keep = column - _U1
-            _blank_out(row, keep, column, kinds, slots, narrow, wide, name, nulls)
+            _blank_out(row, keep, column, columns, out)
         if unreadable:
             bad[bads, 0] = row
             bad[bads, 1] = begin

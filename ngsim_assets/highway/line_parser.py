@@ -64,15 +64,18 @@ class LineParser:
     def __init__(self, columns: Sequence[str | None], separator: str) -> None:
         self.columns = tuple(columns)
         self._separator = np.uint64(ord(separator))
-        self._kinds = np.array([_kind(name) for name in columns], dtype=np.uint8)
-        numeric = [name if name != "location" else None for name in columns]
-        self._decimals = np.array([decimals_of(n) if n else 0 for n in numeric], dtype=np.uint64)
-        self._largest = np.array([largest_of(n) if n else 0 for n in numeric], dtype=np.uint64)
-        self._slots = np.zeros(len(columns), dtype=np.uint64)
+        numbers = [name if name != "location" else None for name in columns]
+        kinds = np.array([_kind(name) for name in columns], dtype=np.uint8)
+        slots = np.zeros(len(columns), dtype=np.uint64)
         for kind in (kernel.NARROW, kernel.WIDE):
-            of_kind = self._kinds == kind
-            self._slots[of_kind] = np.arange(of_kind.sum())
-        self._names, self._name_sizes, self._name_codes = _known_locations()
+            slots[kinds == kind] = np.arange(np.count_nonzero(kinds == kind))
+        self._known = kernel.Columns(
+            kinds,
+            slots,
+            np.array([decimals_of(name) if name else 0 for name in numbers], dtype=np.uint64),
+            np.array([largest_of(name) if name else 0 for name in numbers], dtype=np.uint64),
+        )
+        self._names = _known_locations()
 
     def parse(
         self, text: Bytes, size: int, *, lines: int, first_line: int, cut: bool = False
@@ -84,58 +87,52 @@ class LineParser:
             cut: the last line feed is not the file's; the file ends inside this line.
         """
         room = min(lines, size // len(self.columns) + 1)
-        narrow = np.empty((int((self._kinds == kernel.NARROW).sum()), room), dtype=np.int32)
-        wide = np.empty((int((self._kinds == kernel.WIDE).sum()), room), dtype=np.int64)
-        name = np.empty(room, dtype=np.uint8)
-        nulls = np.zeros(len(self.columns), dtype=np.int64)
-        line = np.empty(room, dtype=np.int64)
-        bad = np.empty((room, 3), dtype=np.int64)
+        out = self._room(room)
         rows, read, bads, consumed = kernel.parse(
             np.uint64(text.ctypes.data),
             np.uint64(size),
             cut,
             first_line,
             self._separator,
-            self._kinds,
-            self._slots,
-            self._decimals,
-            self._largest,
+            self._known,
             self._names,
-            self._name_sizes,
-            self._name_codes,
-            narrow,
-            wide,
-            name,
-            nulls,
-            line,
-            bad,
+            out,
         )
-        rows = int(rows)
-        made = {"source_row": pl.Series("source_row", _over(line, rows, None))}
+        return Parsed(self._frame(text, out, int(rows), int(bads)), int(read), int(consumed))
+
+    def _room(self, rows: int) -> kernel.Rows:
+        kinds = self._known.kinds
+        return kernel.Rows(
+            np.empty((np.count_nonzero(kinds == kernel.NARROW), rows), dtype=np.int32),
+            np.empty((np.count_nonzero(kinds == kernel.WIDE), rows), dtype=np.int64),
+            np.empty(rows, dtype=np.uint8),
+            np.empty(rows, dtype=np.int64),
+            np.zeros(len(kinds), dtype=np.int64),
+            np.empty((rows, 3), dtype=np.int64),
+        )
+
+    def _frame(self, text: Bytes, out: kernel.Rows, rows: int, bads: int) -> pl.DataFrame:
+        made = {"source_row": pl.Series("source_row", _over(out.line, rows, None))}
         if bads:
-            made["source_text"] = _source_text(text, rows, bad[:bads])
-        for column, kind, slot, absent in zip(
-            self.columns, self._kinds, self._slots, nulls, strict=True
+            made["source_text"] = _source_text(text, rows, out.bad[:bads])
+        for column, kind, slot, nulls in zip(
+            self.columns, self._known.kinds, self._known.slots, out.nulls, strict=True
         ):
             if column is None:
                 continue
             if kind == kernel.NAME:
-                codes = pl.Series(column, _over(name, rows, kernel.NO_NAME if absent else None))
-                made[column] = codes.cat.to(LOCATIONS)
+                codes = _over(out.name, rows, kernel.NO_NAME if nulls else None)
+                made[column] = pl.Series(column, codes).cat.to(LOCATIONS)
+            elif kind == kernel.NARROW:
+                values = _over(out.narrow[slot], rows, kernel.NULL_NARROW if nulls else None)
+                made[column] = pl.Series(column, values)
             else:
-                values, mark = (
-                    (narrow, kernel.NULL_NARROW)
-                    if kind == kernel.NARROW
-                    else (wide, kernel.NULL_WIDE)
-                )
-                made[column] = pl.Series(
-                    column, _over(values[slot], rows, mark if absent else None)
-                )
-        frame = pl.DataFrame(list(made.values())).select(
+                values = _over(out.wide[slot], rows, kernel.NULL_WIDE if nulls else None)
+                made[column] = pl.Series(column, values)
+        return pl.DataFrame(list(made.values())).select(
             pl.col(column) if column in made else pl.lit(None, dtype=dtype).alias(column)
             for column, dtype in BATCH_SCHEMA.items()
         )
-        return Parsed(frame, int(read), int(consumed))
 
 
 def _kind(column: str | None) -> int:
@@ -146,15 +143,15 @@ def _kind(column: str | None) -> int:
     return kernel.NARROW if RAW_PHYSICAL[column] == pl.Int32() else kernel.WIDE
 
 
-def _known_locations() -> tuple[Bytes, Bytes, Bytes]:
-    """Every spelling of a site as bytes, padded; how long it is; its code in `LOCATIONS`."""
+def _known_locations() -> kernel.Names:
+    """Every spelling of a site, with its code in `LOCATIONS`."""
     spellings = {name.encode(): key for name, key in canonical_locations().items()}
-    names = np.zeros((len(spellings), max(map(len, spellings))), dtype=np.uint8)
+    texts = np.zeros((len(spellings), max(map(len, spellings))), dtype=np.uint8)
     for row, spelling in enumerate(spellings):
-        names[row, : len(spelling)] = np.frombuffer(spelling, dtype=np.uint8)
+        texts[row, : len(spelling)] = np.frombuffer(spelling, dtype=np.uint8)
     order = {key: code for code, key in enumerate(LOCATIONS.categories)}
-    return (
-        names,
+    return kernel.Names(
+        texts,
         np.array([len(spelling) for spelling in spellings], dtype=np.uint8),
         np.array([order[key] for key in spellings.values()], dtype=np.uint8),
     )

@@ -32,7 +32,8 @@ from ngsim_assets.highway.recognition import HEAD_BYTES, Recognised, recognise
 EXCEL_ROWS = 1_048_576
 """Rows of a spreadsheet, header included."""
 
-_CHUNK_BYTES = 8 * 2**20
+_CHUNK_BYTES = 4 * 2**20
+_PIECE_BYTES = 2**18  # read at once, and its lines counted while the cache still has it
 _LINE_FEED = b"\n"
 
 
@@ -241,16 +242,19 @@ class _Reader:
         self._free: list[bytearray] = []
         self._pushed = memoryview(b"")
         self._carry = b""
+        self._lines = 0
         self.complete = False
         """Whether the stream has ended."""
 
     def head(self) -> bytes:
         """The first bytes of the stream, all of them if it is short."""
         head = bytearray(HEAD_BYTES)
-        return bytes(memoryview(head)[: self._fill(memoryview(head))])
+        size = self._fill(memoryview(head))
+        self._lines = 0
+        return bytes(memoryview(head)[:size])
 
     def push_back(self, head: memoryview) -> None:
-        """Bytes to be read again."""
+        """Have these bytes read again."""
         self._pushed = head
 
     def release(self, chunk: _Chunk) -> None:
@@ -264,37 +268,45 @@ class _Reader:
         filled = len(self._carry)
         view[:filled] = self._carry
         self._carry = b""
-        while not (self.complete and not self._pushed):
+        while not self._exhausted:
             start = filled
             filled += self._fill(view[filled : filled + self._size])
             line_end = buffer.rfind(_LINE_FEED, start, filled)
             if line_end >= 0:
                 # Of a line too long to be one, its length is all that matters later.
                 self._carry = bytes(view[line_end + 1 : filled][: MAX_LINE + 1])
-                return self._chunk(buffer, line_end + 1, first_line, cut=False)
+                lines, self._lines = self._lines, 0
+                return _Chunk(buffer, 0, line_end + 1, lines, first_line, cut=False)
             filled = min(filled, MAX_LINE + 1)
         if not filled:
             return None
         buffer[filled] = ord(_LINE_FEED)
-        return self._chunk(buffer, filled + 1, first_line, cut=True)
+        return _Chunk(buffer, 0, filled + 1, 1, first_line, cut=True)
 
-    @staticmethod
-    def _chunk(buffer: bytearray, size: int, first_line: int, *, cut: bool) -> _Chunk:
-        lines = count_lines(np.frombuffer(buffer, dtype=np.uint8, count=size))
-        return _Chunk(buffer, 0, size, lines, first_line, cut)
+    @property
+    def _exhausted(self) -> bool:
+        return self.complete and not self._pushed
 
     def _fill(self, view: memoryview) -> int:
-        if self._pushed:
-            given = min(len(view), len(self._pushed))
-            view[:given] = self._pushed[:given]
-            self._pushed = self._pushed[given:]
-            return given
+        """Fill `view`, or as much of it as is left, and count the line ends in it."""
         filled = 0
-        while filled < len(view) and not self.complete:
-            given = self._stream.readinto(view[filled:])
-            if given == 0:
-                self.complete = True
-            elif self._on_bytes is not None:
-                self._on_bytes(view[filled : filled + given])
+        while filled < len(view) and not self._exhausted:
+            piece = view[filled : filled + _PIECE_BYTES]
+            given = self._again(piece) if self._pushed else self._read(piece)
+            self._lines += count_lines(np.frombuffer(piece[:given], dtype=np.uint8))
             filled += given
         return filled
+
+    def _again(self, piece: memoryview) -> int:
+        given = min(len(piece), len(self._pushed))
+        piece[:given] = self._pushed[:given]
+        self._pushed = self._pushed[given:]
+        return given
+
+    def _read(self, piece: memoryview) -> int:
+        given = self._stream.readinto(piece)
+        if given == 0:
+            self.complete = True
+        elif self._on_bytes is not None:
+            self._on_bytes(piece[:given])
+        return given
