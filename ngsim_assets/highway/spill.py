@@ -74,7 +74,7 @@ class Spill:
         self._writers: list[PartWriter] = [PartWriter(folder, "stray")]
         self._writer_of = np.zeros(0, np.int32)
         self._origin_of: list[int] = [-1]
-        self._empty = set(RAW_PHYSICAL)
+        self._empty = set(BATCH_SCHEMA)
         self.rows = 0
 
     def arrange(self, batch: pl.DataFrame) -> list[Piece]:
@@ -88,7 +88,9 @@ class Spill:
         self._open_writers()
         writers = self._writer_of[numbers]
         order, bounds = _by_writer(writers, batch["vehicle_id"])
-        batch = batch.with_columns(pl.Series("origin", numbers))
+        # columns that were empty so far are neither moved nor written
+        held = [name for name in BATCH_SCHEMA if name not in self._empty]
+        batch = batch.select(*held, pl.Series("origin", numbers))
         if order is not None:
             batch, writers = batch[order], writers[order]
         self.rows += batch.height
