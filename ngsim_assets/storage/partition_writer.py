@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,13 @@ class PartitionWriter:
         for chunk in chunks:
             for values, frame in self._split(self._fit(chunk)):
                 pieces = waiting.setdefault(values, [])
-                pieces.append(frame)
-                if sum(piece.height for piece in pieces) >= self._options.file_rows:
-                    del frame, pieces
-                    yield values, stack(waiting.pop(values))
+                if frame.height + sum(piece.height for piece in pieces) < self._options.file_rows:
+                    pieces.append(_detached(frame))
+                else:
+                    yield values, stack([*waiting.pop(values), frame])
+                    del pieces
+                del frame
+            del chunk
         for values in sorted(waiting):
             yield values, stack(waiting.pop(values))
 
@@ -161,6 +165,14 @@ class PartitionWriter:
             stats=json.dumps(statistics_of(footer)),
         )
         return file, action
+
+
+def _detached(frame: pl.DataFrame) -> pl.DataFrame:
+    """A copy: a slice would keep the whole chunk in memory for as long as it waits."""
+    buffer = BytesIO()
+    frame.write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    buffer.seek(0)
+    return pl.read_ipc(buffer)
 
 
 def _write_synced(path: Path, content: pa.Buffer) -> None:
