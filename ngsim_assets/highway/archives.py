@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -37,6 +39,20 @@ _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
 _GZIP = b"\x1f\x8b"
 _ENCRYPTED = 0x1
+
+# What zipfile, gzip and the decompressors raise on damaged input (found by damaging archives at
+# random): beside their own errors, those of parsing names, numbers and positions.
+_DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    struct.error,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
 
 # ZipExtFile grows what it returns piece by piece, which is quadratic in large reads.
 _AT_ONCE = 2**18
@@ -146,11 +162,14 @@ class GuardedStream(io.RawIOBase):
 def _typed_failures(source: str) -> Iterator[None]:
     try:
         yield
-    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+    except _DAMAGE as error:
         raise CorruptArchive(source, str(error)) from error
     except (NotImplementedError, RuntimeError) as error:
         raise CorruptArchive(source, f"{error}, which is not supported") from error
     except OSError as error:
+        # bzip2 reports damage as an OSError that the operating system knows nothing of
+        if error.errno is None:
+            raise CorruptArchive(source, str(error)) from error
         raise SourceUnreadable(source, error.strerror or str(error)) from error
 
 

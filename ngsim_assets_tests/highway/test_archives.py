@@ -246,6 +246,8 @@ def test_damage_anywhere_is_rows_or_a_typed_error(tmp_path: Path, data: st.DataO
         st.sampled_from(
             (
                 zipped({"a.csv": CSV, "b": b"%PDF"}),
+                zipped({"a.csv": CSV}, zipfile.ZIP_LZMA),
+                zipped({"a.csv": CSV}, zipfile.ZIP_BZIP2),
                 zipped({"i.zip": zipped({"a": CSV})}),
                 gzip.compress(CSV),
             )
