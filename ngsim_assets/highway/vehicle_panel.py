@@ -124,11 +124,14 @@ def _residual(
 
 
 def _mark_points(axis: Axes, after: Tracks, first: int) -> None:
+    """Imputed stretches as bands, repaired points as ticks at the bottom: one artist each."""
     imputed, repaired = after.read("imputed", "repaired")
     time = (after.frame - first) * FRAME
     edges = np.flatnonzero(np.diff(np.r_[False, imputed, False].astype(np.int8)))
-    for start, end in edges.reshape(-1, 2):
-        left, right = float(time[start]) - FRAME / 2, float(time[end - 1]) + FRAME / 2
-        axis.axvspan(left, right, color=drawing.MARK, alpha=0.25, lw=0)
-    for moment in time[repaired]:
-        axis.axvline(float(moment), ymax=0.08, color=drawing.MARK, linewidth=1.0)
+    bands = [
+        (float(time[start]) - FRAME / 2, (end - start) * FRAME)
+        for start, end in edges.reshape(-1, 2)
+    ]
+    place = axis.get_xaxis_transform()
+    axis.broken_barh(bands, (0, 1), transform=place, color=drawing.MARK, alpha=0.25, linewidth=0)
+    axis.vlines(time[repaired], 0, 0.08, transform=place, color=drawing.MARK, linewidth=1.0)
