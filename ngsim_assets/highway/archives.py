@@ -9,6 +9,7 @@ such level is read; anything deeper is refused.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
@@ -21,9 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO, cast
-
-from typing_extensions import Buffer
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ngsim_assets.highway.errors import (
     ArchiveBomb,
@@ -34,6 +33,9 @@ from ngsim_assets.highway.errors import (
     SourceUnreadable,
     UnsafeArchive,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
@@ -131,7 +133,7 @@ class GuardedStream(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill some of `buffer`; 0 at the end."""
         wanted = memoryview(buffer)
         if self._limits is not None:
@@ -167,8 +169,8 @@ def _typed_failures(source: str) -> Iterator[None]:
     except (NotImplementedError, RuntimeError) as error:
         raise CorruptArchive(source, f"{error}, which is not supported") from error
     except OSError as error:
-        # bzip2 reports damage as an OSError that the operating system knows nothing of
-        if error.errno is None:
+        # damage too: bzip2's own message, and a seek to a place there cannot be
+        if error.errno in (None, errno.EINVAL):
             raise CorruptArchive(source, str(error)) from error
         raise SourceUnreadable(source, error.strerror or str(error)) from error
 
