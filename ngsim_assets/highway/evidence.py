@@ -147,14 +147,24 @@ def _key(rows: pl.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame:
-    """NEIGHBOURS: the listed rows, what they tell only where they are believed."""
+    """NEIGHBOURS: the listed rows, what they tell only where they are believed.
+
+    Of its length each vehicle tells the usual one, so that an odd row does not touch others.
+    """
     always = ("vehicle_id", "frame", "total_frames")
-    return points.select(
-        (pl.col(name) if name in always else pl.when(pl.Series(believed)).then(pl.col(name)))
-        .cast(dtype)
-        .alias(name)
-        for name, dtype in NEIGHBOURS.items()
-    ).filter(listed)
+    millimetres = integers((points["length"] * 1000).round(), tracks.UNKNOWN)
+    vehicle = integers(points["vehicle_id"], _NO_KEY)
+    usual = pl.Series(tracks.usual(vehicle, millimetres, believed)).replace(tracks.UNKNOWN, None)
+    return (
+        points.with_columns((usual / 1000).alias("length"))
+        .select(
+            (pl.col(name) if name in always else pl.when(pl.Series(believed)).then(pl.col(name)))
+            .cast(dtype)
+            .alias(name)
+            for name, dtype in NEIGHBOURS.items()
+        )
+        .filter(listed)
+    )
 
 
 def _told_lane() -> pl.Expr:

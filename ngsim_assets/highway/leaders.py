@@ -34,7 +34,8 @@ NEIGHBOURS = pl.Schema(
 )
 """Context of a whole recording: sorted by vehicle and frame, one row per pair.
 
-y_position [m], length [m], lane and follower are null where unknown and on rows not believed.
+y_position [m], length [m], lane and follower are null where unknown and on rows not believed;
+length is the one the vehicle usually has.
 """
 
 _NONE = -1

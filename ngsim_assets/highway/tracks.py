@@ -143,9 +143,9 @@ def _counted(lane: Integers, row: int, through: Mask) -> bool:
 
 @njit(cache=True, nogil=True)
 def usual(vehicle: Integers, value: Integers, believed: Mask) -> Integers:
-    """Per row, the value that most believed rows of its vehicle have, UNKNOWN if none has one.
+    """Per row, the value that believed rows of its vehicle usually have, UNKNOWN if none has one.
 
-    Of values equally frequent the smallest, so the order of rows does not matter.
+    Of values equally frequent the smallest.
     """
     result = np.full(vehicle.size, UNKNOWN, np.int32)
     start = 0
@@ -160,14 +160,22 @@ def usual(vehicle: Integers, value: Integers, believed: Mask) -> Integers:
                 elif value[end] != first:
                     same = False
             end += 1
-        result[start:end] = first if same else _most_frequent(value[start:end], believed[start:end])
+        result[start:end] = first if same else _usual(value[start:end], believed[start:end])
         start = end
     return result
 
 
 @njit(cache=True, nogil=True)
-def _most_frequent(value: Integers, believed: Mask) -> int:
-    ordered = np.sort(value[believed & (value != UNKNOWN)])
+def _usual(value: Integers, believed: Mask) -> int:
+    """The value of both ends of a track if a quarter of its rows have it, else the commonest.
+
+    A fault in the middle of a short track may cover most of it; what holds before and after
+    is the vehicle's.
+    """
+    told = value[believed & (value != UNKNOWN)]
+    if told[0] == told[-1] and 4 * np.sum(told == told[0]) >= told.size:
+        return told[0]
+    ordered = np.sort(told)
     best, most, run = ordered[0], 0, 0
     for row in range(ordered.size):
         run = run + 1 if row > 0 and ordered[row] == ordered[row - 1] else 1
