@@ -266,7 +266,8 @@ def format_value(value: float | None, unit: str = "") -> str:
         return "0"
     size = math.floor(math.log10(abs(value)))
     if size < -4:
-        return _minus(f"{value / 10.0**size:.1f}×10{str(size).translate(_RAISED)}")
+        digits, _, power = f"{value:.1e}".partition("e")
+        return f"{_minus(digits)}×10{str(int(power)).translate(_RAISED)}"
     decimals = max(1, 3 - size)
     return _minus(f"{value:,.{decimals}f}")
 
