@@ -40,7 +40,7 @@ its line in a file without header and in that order (write_source sets the real 
 frame as delivered, the kind of fault, and the column it is in where it is in one."""
 
 _MARGIN = 15  # rows left alone around every fault, so that each can be told from its neighbours
-_TRIES = 80
+_TRIES = 200
 
 
 class UnknownFault(NgsimAssetsError):
@@ -96,9 +96,10 @@ def inject_faults(
     if rows.is_empty() or rate == 0.0 or not kinds:
         return rows, pl.DataFrame(schema=LABELS)
     bench = _bench(rows, np.random.default_rng([seed, 3]))
-    labels = [
-        _inject(bench, kind, max(1, round(rate * rows.height / len(kinds)))) for kind in kinds
-    ]
+    budget = max(1, round(rate * rows.height / len(kinds)))
+    # the hardest to place first, while there is room
+    by_need = sorted(kinds, key=lambda kind: (kind != "swapped_ids", -FAULTS[kind].longest, kind))
+    labels = [_inject(bench, kind, budget) for kind in by_need]
     return _assemble(rows, bench, pl.concat(labels))
 
 

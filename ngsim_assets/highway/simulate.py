@@ -18,6 +18,7 @@ import polars as pl
 
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.error_model import NOISE, Noise, observe
+from ngsim_assets.highway.fault_kinds import FAULTS
 from ngsim_assets.highway.faults import inject_faults
 from ngsim_assets.highway.simulated_tables import drive, recording_of, truth_of
 from ngsim_assets.highway.sites import SITES, Site
@@ -148,14 +149,15 @@ def simulate_to(
 ) -> Written:
     """Simulate one recording into a file, its truth and fault labels beside it.
 
-    `faults` is the share of rows made faulty (faults.inject_faults); the export is shuffled.
+    `faults` is the share of rows made faulty, with every kind of faults.FAULTS, cells that cannot
+    be read among them; the export is shuffled.
     Writes `<name>.truth.parquet` and, with faults, `<name>.labels.parquet`.
     """
     simulation = simulate(scenario)
     seed = simulation.scenario.seed
     recording, labels = simulation.recording, None
     if faults:
-        recording, labels = inject_faults(recording, faults, seed)
+        recording, labels = inject_faults(recording, faults, seed, kinds=tuple(FAULTS))
     return write_source(
         recording,
         path,
