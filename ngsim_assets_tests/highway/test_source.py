@@ -33,7 +33,7 @@ SMALL_HEADER = b"Vehicle_ID,Frame_ID,Global_Time,Local_X,Local_Y\n"
 SMALL_ROW = b"2,13,1118846980200,16.467,35.381\n"
 
 per_file = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -89,7 +89,7 @@ def test_published_formats_give_the_rows_that_were_written(
     assert_frame_equal(read(path), expected(rows, 2 if layout.has_header else 1))
 
 
-@per_file
+@settings(per_file, max_examples=25)
 @given(data=st.data())
 def test_any_spelling_order_and_choice_of_columns_gives_the_same_rows(
     tmp_path: Path, data: st.DataObject
