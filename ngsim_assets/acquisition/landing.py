@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -178,11 +178,9 @@ class LandingZone:
     def _sweep(self) -> None:
         """Remove deliveries whose writer is gone. Needs the lock of `changing`."""
         for lock_path in self._staging.glob("*.lock"):
-            with lock_path.open("rb") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
+            # a writer that is done removes its lock whenever it likes
+            with suppress(FileNotFoundError, BlockingIOError), lock_path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 lock_path.unlink()
         for folder in self._staging.iterdir():
             if folder.is_dir() and not folder.with_suffix(".lock").exists():

@@ -30,6 +30,8 @@ class Intake:
         rows: read. partitions: rows by partition key. unassigned: rows that no partition took.
         changed: whether this call changed what the landing zone holds.
         note: why nothing was taken, empty where something was.
+        touched: partitions that lost rows because this replaced what the path held before, and
+            that other files still deliver.
     """
 
     path: Path
@@ -39,11 +41,12 @@ class Intake:
     unassigned: int = 0
     changed: bool = False
     note: str = ""
+    touched: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> list[PartitionKey]:
-        """Partitions it holds rows of, sorted."""
-        return sorted(PartitionKey.parse(key) for key in self.partitions)
+        """Partitions to bring up to date: those it holds rows of and those it touched, sorted."""
+        return sorted(PartitionKey.parse(key) for key in {*self.partitions, *self.touched})
 
     def summary(self) -> dict[str, object]:
         """For machines: everything, as plain values."""
@@ -55,6 +58,7 @@ class Intake:
             "unassigned": self.unassigned,
             "changed": self.changed,
             "note": self.note,
+            "touched": sorted(self.touched),
         }
 
     def sentence(self) -> str:
