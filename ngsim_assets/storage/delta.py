@@ -5,8 +5,7 @@ Belongs here: everything that calls deltalake. Does not belong here: data files'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -19,8 +18,6 @@ from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
 from ngsim_assets.storage.encoding import arrow_schema
 from ngsim_assets.storage.errors import (
     DamagedFile,
-    DiskFull,
-    ReadOnlyLake,
     SchemaMismatch,
     UnknownVersion,
     writing,
@@ -118,7 +115,7 @@ class DeltaLog:
         delta = DeltaTable(self.folder, version=base.version)
         filters = [(name, "=", value) for name, value in lineage.partition.items()] or None
         try:
-            with _log_written(self.folder):
+            with writing(self.folder):
                 delta.create_write_transaction(
                     list(files or ()),
                     mode="append" if files is None else "overwrite",
@@ -173,7 +170,7 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            with _log_written(self.folder):
+            with writing(self.folder):
                 make_folder(self.folder)
                 DeltaTable.create(
                     self.folder,
@@ -217,7 +214,7 @@ class DeltaLog:
             )
         added = [field for name, field in want.items() if name not in have]
         if added:
-            with _log_written(self.folder):
+            with writing(self.folder):
                 delta.alter.add_columns(added)
                 self._sync(delta.version())
 
@@ -249,20 +246,3 @@ def _snapshot_of(delta: DeltaTable) -> Snapshot:
         ).iter_rows(named=True)
     ]
     return Snapshot(delta.version(), tuple(sorted(files, key=lambda file: file.order)))
-
-
-@contextmanager
-def _log_written(folder: Path) -> Iterator[None]:
-    """The operating system's refusals, which deltalake passes on as text, as typed errors."""
-    from deltalake.exceptions import DeltaError
-
-    try:
-        with writing(folder):
-            yield
-    except (DeltaError, OSError) as error:
-        text = str(error)
-        if "No space left on device" in text or "Disk quota exceeded" in text:
-            raise DiskFull(folder) from error
-        if "Permission denied" in text or "Read-only file system" in text:
-            raise ReadOnlyLake(folder, text.splitlines()[0]) from error
-        raise

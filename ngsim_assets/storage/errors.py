@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,7 +116,8 @@ def _named(table: str, partition: Mapping[str, str]) -> str:
     return f"table {table}, partition {'|'.join(partition.values()) or 'whole table'}"
 
 
-_REFUSALS = {
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
@@ -127,12 +129,26 @@ _REFUSALS = {
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write at `path` into errors that name the fix."""
+    """Turn the operating system's refusals to write at `path` into errors that name the fix.
+
+    Libraries that pass such a refusal on as text only (Delta, DuckDB) are understood too.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull(path) from error
-        if error.errno in _REFUSALS:
-            raise ReadOnlyLake(path, error.strerror or str(error)) from error
+    except NgsimAssetsError:
         raise
+    except Exception as error:
+        code = _errno_of(error)
+        if code in _FULL:
+            raise DiskFull(path) from error
+        if code in _REFUSED:
+            raise ReadOnlyLake(path, os.strerror(code)) from error
+        raise
+
+
+def _errno_of(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    text = str(error)
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+    return next((code for code in codes if os.strerror(code) in text), 0)

@@ -20,7 +20,7 @@ import polars as pl
 from ngsim_assets.storage.claims import claimed, sweep_leftovers, sweep_staged
 from ngsim_assets.storage.delta import DeltaLog, Snapshot
 from ngsim_assets.storage.encoding import WriteOptions
-from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile
+from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile, writing
 from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance, Version
 from ngsim_assets.storage.partition_writer import PartitionWriter, Written
 from ngsim_assets.storage.partitions import checked, identity_of
@@ -191,8 +191,9 @@ class ParquetStorage:
             lineages = (Lineage.in_commit(info) for info in log.history().values())
             return any(lineage is not None and lineage.write == write for lineage in lineages)
 
-        removed = sweep_leftovers(log.folder, is_committed)
-        return removed + sweep_staged(log.folder) if staged else removed
+        with writing(log.folder):
+            removed = sweep_leftovers(log.folder, is_committed)
+            return removed + sweep_staged(log.folder) if staged else removed
 
     def _log(self, table: Table) -> DeltaLog:
         return self._logs.setdefault(table, DeltaLog(self.root / table.name, table))
