@@ -11,7 +11,6 @@ follows it to 1e-7 m; a test holds that below 1 mm.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,8 @@ from numba import njit
 from pyproj import Transformer
 
 from ngsim_assets.highway.arrays import floats
-from ngsim_assets.highway.sites import SITES, Interval, Site
+from ngsim_assets.highway.per_site import per_site
+from ngsim_assets.highway.sites import Interval, Site
 
 WGS84 = 4326
 DEGREE = 3
@@ -60,12 +60,6 @@ class SiteProjection:
         return _degrees(easting, northing, edges, self.coefficients)
 
 
-def projection(site: Site) -> SiteProjection:
-    """The projection of `site`, fitted once per process."""
-    known = SITES.get(site.highway_id)
-    return _known_projection(site.highway_id) if known == site else _fit(site)
-
-
 def wgs84(raw: pl.DataFrame, site: Site) -> tuple[pl.Series, pl.Series]:
     """Longitude and latitude [degree] of `global_x`, `global_y` [US survey ft], null off the site.
 
@@ -80,12 +74,9 @@ def wgs84(raw: pl.DataFrame, site: Site) -> tuple[pl.Series, pl.Series]:
     )
 
 
-@cache
-def _known_projection(highway_id: str) -> SiteProjection:
-    return _fit(SITES[highway_id])
-
-
-def _fit(site: Site) -> SiteProjection:
+@per_site
+def projection(site: Site) -> SiteProjection:
+    """The projection of `site`, fitted to PROJ."""
     to_degrees = Transformer.from_crs(site.epsg, WGS84, always_xy=True)
     from_degrees = Transformer.from_crs(WGS84, site.epsg, always_xy=True)
     # The image of the box of degrees is not a rectangle: follow its whole edge.

@@ -6,35 +6,26 @@ the facts (sites.py), rules that need more than one row (validation_rules.py).
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
 from ngsim_assets.highway.model import TrajectoryPoint
-from ngsim_assets.highway.sites import SITES, Interval, Site
+from ngsim_assets.highway.per_site import per_site
+from ngsim_assets.highway.sites import Interval, Site
 from ngsim_assets.quality.constraints import Source
 from ngsim_assets.storage.schema import Column
 
 _BOUNDS = ("ge", "gt", "le", "lt")
 
 
+@per_site
 def point_model(site: Site) -> type[TrajectoryPoint]:
     """The row model of `validated_points` at `site`.
 
     A subclass of TrajectoryPoint whose position, coordinates, speed, acceleration, size, lane
     and zones keep within what the site allows. Every narrowed field carries its `Source`.
     """
-    known = SITES.get(site.highway_id)
-    return _known_model(site.highway_id) if known == site else _narrow(site)
-
-
-@cache
-def _known_model(highway_id: str) -> type[TrajectoryPoint]:
-    return _narrow(SITES[highway_id])
-
-
-def _narrow(site: Site) -> type[TrajectoryPoint]:
     limits = site.limits
     extent = f"extent of {site.title}"
     possible = "what vehicles and drivers can do (sites.py, Limits)"

@@ -124,17 +124,27 @@ def _thaw(rows: _Rows, track: Track, limits: PositionLimits, faults: Codes) -> i
     while first < track.size:
         last = first
         driven = 0.0
+        moving = 0
         while (
             last + 1 < track.size
             and rows.x[track[last + 1]] == rows.x[track[first]]
             and rows.y[track[last + 1]] == rows.y[track[first]]
         ):
-            seconds = FRAME * (rows.frame[track[last + 1]] - rows.frame[track[last]])
-            if not np.isnan(rows.speed[track[last + 1]]):
-                driven += rows.speed[track[last + 1]] * seconds
+            frames = rows.frame[track[last + 1]] - rows.frame[track[last]]
+            step = FRAME * frames * rows.speed[track[last + 1]]
+            if not np.isnan(step):
+                driven += step
+                moving += step * limits.frozen_frames >= frames * limits.frozen_distance
             last += 1
         frames = rows.frame[track[last]] - rows.frame[track[first]]
         frozen = frames >= limits.frozen_frames and driven >= limits.frozen_distance
+        # A vehicle that goes on from where it was did stand, and its delivered speed is wrong;
+        # of one that does not go on at all, most rows have to say that it moves.
+        if frozen and last + 1 < track.size:
+            i, j = track[first], track[last + 1]
+            frozen = np.hypot(rows.x[j] - rows.x[i], rows.y[j] - rows.y[i]) >= 0.5 * driven
+        elif frozen:
+            frozen = 2 * moving > last - first
         for at in range(first, last + 1):
             if frozen and at > first:
                 faults[track[at]] = FROZEN

@@ -18,6 +18,7 @@ import polars as pl
 
 from ngsim_assets.highway import key_faults, position_faults, tracks
 from ngsim_assets.highway.formats import REQUIRED
+from ngsim_assets.highway.per_site import per_site
 from ngsim_assets.highway.point_model import point_model
 from ngsim_assets.highway.points import ASSUMED_CLASS, LANE_NOT_TOLD, VEHICLE_TYPES
 from ngsim_assets.highway.position_faults import PositionLimits
@@ -85,11 +86,12 @@ class ValidationParameters:
         )
 
 
-def range_rules(site: Site) -> list[Rule]:
+@per_site
+def range_rules(site: Site) -> tuple[Rule, ...]:
     """The constraints of the site's point model: each row by itself."""
     # A row that cannot name its vehicle needs no second reason for having no trajectory.
     fields = point_model(site).model_fields.keys() - {"trajectory_id"}
-    return constraint_rules(point_model(site), fields=fields)
+    return tuple(constraint_rules(point_model(site), fields=fields))
 
 
 def own_rules() -> list[Rule]:

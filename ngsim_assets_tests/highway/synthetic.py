@@ -1,7 +1,7 @@
 """Clean recordings made of formulas, for tests that break one thing at a time.
 
-Belongs here: rows as the lake holds them (feet, logical types), exact and without noise. Does
-not belong here: any fault; tests inject their own and know where.
+Belongs here: rows as the lake holds them (feet, logical types), ways to change some of them,
+verdicts on them. Does not belong here: any fault; tests inject their own and know where.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import polars as pl
 from ngsim_assets.highway.formats import FOOT
 from ngsim_assets.highway.model import RAW_TRAJECTORIES
 from ngsim_assets.highway.sites import US_101, Site
+from ngsim_assets.highway.validate import judge
 
 LANE_WIDTH = 3.6
 SPACING = 30.0
@@ -141,3 +142,30 @@ def replaced(
         .alias(name)
         for name, value in values.items()
     )
+
+
+def feet(metres: float) -> float:
+    return metres / FOOT
+
+
+def shifted(column: str, by: float) -> pl.Expr:
+    """A position so many metres from where it was."""
+    return pl.col(column).cast(pl.Float64) + feet(by)
+
+
+def verdicts(raw: pl.DataFrame, site: Site = US_101, **options: object) -> pl.DataFrame:
+    """Key, reasons and flags of every row that has any."""
+    judged = judge(raw.lazy(), site, **options).collect()  # pyright: ignore[reportArgumentType]
+    assert judged.height == raw.height
+    return judged.filter(
+        (pl.col("reasons").list.len() > 0) | (pl.col("flags").list.len() > 0)
+    ).select("vehicle_id", "frame", "source_row", "reasons", "flags")
+
+
+def reasons_by_frame(found: pl.DataFrame) -> dict[int, list[str]]:
+    return dict(found.select("frame", "reasons").rows())
+
+
+def again(rows: pl.DataFrame, **values: pl.Expr | float | str | None) -> pl.DataFrame:
+    """The rows once more, further down in their file."""
+    return replaced(rows.with_columns(pl.col("source_row") + 100_000), pl.lit(value=True), **values)

@@ -1,0 +1,238 @@
+"""Every fault is found for what it is, and its neighbours are not blamed."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from ngsim_assets.highway.sites import US_101
+from ngsim_assets.highway.validate import (
+    accepted,
+    flag_counts,
+    judge,
+    neighbours,
+    reason_counts,
+)
+from ngsim_assets_tests.highway.synthetic import (
+    feet,
+    reasons_by_frame,
+    recording,
+    replaced,
+    shifted,
+    verdicts,
+)
+
+CLEAN = recording()
+ROW = (pl.col("vehicle_id") == 3) & (pl.col("frame_id") == 60)
+
+SINGLE: dict[str, tuple[dict[str, pl.Expr | float | str | None], str]] = {
+    "a spike along the road": ({"local_y": shifted("local_y", 5.0)}, "position_spike"),
+    "a spike backwards": ({"local_y": shifted("local_y", -4.0)}, "position_spike"),
+    "a lateral spike": ({"local_x": shifted("local_x", 2.5)}, "position_spike"),
+    "a far point": ({"local_y": shifted("local_y", 300.0)}, "position_spike"),
+    "a point off the section": ({"local_y": 9000.0}, "y_position_above"),
+    "a point off the road": ({"local_x": -50.0}, "x_position_below"),
+    "too fast": ({"v_vel": feet(46.0)}, "speed_above"),
+    "negative speed": ({"v_vel": -0.5}, "speed_below"),
+    "acceleration": ({"v_acc": feet(9.5)}, "acceleration_above"),
+    "braking": ({"v_acc": feet(-9.5)}, "acceleration_below"),
+    "lane": ({"lane_id": 42}, "lane_id_unknown"),
+    "class": ({"v_class": 9}, "vehicle_type_missing"),
+    "length": ({"v_length": 200.0}, "length_above"),
+    "no length": ({"v_length": 0.0}, "length_below"),
+    "width": ({"v_width": -1.0}, "width_below"),
+    "leader": ({"preceding": -4}, "preceding_id_below"),
+    "headway": ({"space_headway": -10.0}, "space_headway_below"),
+    "time headway": ({"time_headway": -1.0}, "time_headway_below"),
+    "clock": ({"global_time": pl.col("global_time") + 50}, "clock_off_frame_grid"),
+    "no position": ({"local_x": None}, "x_position_missing"),
+    "no time": ({"global_time": None}, "timestamp_missing"),
+}
+
+
+@pytest.mark.parametrize("fault", SINGLE, ids=str)
+def test_one_faulty_row_is_rejected_for_its_fault_and_nobody_else(fault: str) -> None:
+    values, reason = SINGLE[fault]
+    found = verdicts(replaced(CLEAN, ROW, **values))
+    assert found.select("vehicle_id", "frame").rows() == [(3, 60)]
+    assert found["reasons"].to_list() == [[reason]]
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"v_class": 3}, "class_changes"),
+        ({"v_class": None}, "class_unknown"),
+        ({"v_length": 20.0}, "length_changes"),
+        ({"v_width": 7.0}, "width_changes"),
+        ({"lane_id": 2}, "lane_blip"),
+        ({"lane_id": 9999}, "lane_not_told"),
+        ({"v_vel": feet(25.0)}, "speed_contradicts_position"),
+        ({"space_headway": 60.0}, "headway_contradicts_positions"),
+        ({"global_x": 0.0}, "coordinates_off_site"),
+        ({"source_text": "3 60 x"}, "optional_cell_unreadable"),
+    ],
+)
+def test_one_odd_row_is_kept_and_flagged_for_it(
+    values: dict[str, pl.Expr | float | str | None], flag: str
+) -> None:
+    raw = replaced(CLEAN, ROW, **values)
+    found = verdicts(raw)
+    assert found.select("vehicle_id", "frame", "reasons", "flags").rows() == [(3, 60, [], [flag])]
+    judged = judge(raw.lazy(), US_101)
+    assert flag_counts(judged).collect().rows() == [(flag, 1)]
+    assert reason_counts(judged).collect().is_empty()
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 12, 30])
+@pytest.mark.parametrize("end", ["start", "middle", "end"])
+def test_a_displaced_stretch_is_rejected_and_its_clean_neighbours_are_not(
+    length: int, end: str
+) -> None:
+    first = {"start": 20, "middle": 60, "end": 140 - length}[end]
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(first, first + length - 1)
+    raw = replaced(CLEAN, stretch, local_y=shifted("local_y", 25.0))
+    found = verdicts(raw).filter(pl.col("reasons").list.len() > 0)
+    assert found["frame"].to_list() == list(range(first, first + length))
+    name = "position_spike" if length <= 5 else "teleport"
+    assert found["reasons"].to_list() == [[name]] * length
+
+
+def test_two_spikes_in_a_row_that_disagree() -> None:
+    raw = replaced(CLEAN, ROW, local_y=shifted("local_y", 6.0))
+    after = (pl.col("vehicle_id") == 3) & (pl.col("frame_id") == 61)
+    raw = replaced(raw, after, local_y=shifted("local_y", -6.0))
+    assert reasons_by_frame(verdicts(raw)) == {60: ["position_spike"], 61: ["position_spike"]}
+
+
+def test_a_shift_that_lasts_is_a_hand_over_and_stays() -> None:
+    rest = (pl.col("vehicle_id") == 3) & (pl.col("frame_id") >= 80)
+    raw = replaced(CLEAN, rest, local_y=shifted("local_y", 1.8))
+    assert reason_counts(judge(raw.lazy(), US_101)).collect().is_empty()
+
+
+def test_a_frozen_position_is_rejected_from_its_second_row_on() -> None:
+    held = CLEAN.filter(ROW).select("local_x", "local_y").row(0)
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(61, 70)
+    raw = replaced(CLEAN, stretch, local_x=pl.lit(held[0]), local_y=pl.lit(held[1]))
+    found = verdicts(raw).filter(pl.col("reasons").list.len() > 0)
+    assert reasons_by_frame(found) == {frame: ["frozen"] for frame in range(61, 71)}
+
+
+def test_a_vehicle_that_stands_is_not_frozen() -> None:
+    stands = replaced(
+        CLEAN, pl.lit(value=True), v_vel=0.0, local_y=pl.col("local_y").first().over("vehicle_id")
+    )
+    assert reason_counts(judge(stands.lazy(), US_101)).collect().is_empty()
+
+
+def test_a_wrong_speed_does_not_freeze_a_standing_vehicle() -> None:
+    waits = replaced(
+        CLEAN,
+        (pl.col("vehicle_id") == 6) & (pl.col("frame_id") > 40),
+        v_vel=0.0,
+        local_y=CLEAN.filter((pl.col("vehicle_id") == 6) & (pl.col("frame_id") == 40))[
+            "local_y"
+        ].item(),
+    )
+    stretch = (pl.col("vehicle_id") == 6) & pl.col("frame_id").is_between(80, 99)
+    judged = judge(replaced(waits, stretch, v_vel=feet(8.0)).lazy(), US_101)
+    assert reason_counts(judged).collect().is_empty()
+    flagged = judged.filter(pl.col("flags").list.contains("speed_contradicts_position")).collect()
+    assert flagged["frame"].to_list() == list(range(80, 100))
+
+
+def test_wrong_speeds_are_flagged_and_do_not_discredit_positions() -> None:
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 90)
+    raw = replaced(CLEAN, stretch, v_vel=feet(30.0))
+    found = verdicts(raw)
+    assert found["frame"].to_list() == list(range(60, 91))
+    assert found["reasons"].list.len().sum() == 0
+    assert found["flags"].to_list() == [["speed_contradicts_position"]] * 31
+
+
+def test_swapped_vehicles_are_teleports_on_both_tracks() -> None:
+    swap = pl.col("frame_id").is_between(100, 139) & pl.col("vehicle_id").is_in([3, 5])
+    raw = replaced(CLEAN, swap, vehicle_id=8 - pl.col("vehicle_id"))
+    found = verdicts(raw).filter(pl.col("reasons").list.contains("teleport"))
+    assert found.group_by("vehicle_id").len().sort("vehicle_id").rows() == [(3, 40), (5, 40)]
+    assert found["frame"].min() == 100
+
+
+def test_lanes_that_jump() -> None:
+    rest = (pl.col("vehicle_id") == 3) & (pl.col("frame_id") >= 80)
+    found = verdicts(replaced(CLEAN, rest, lane_id=4, preceding=0, space_headway=0.0))
+    assert (3, 80, [], ["lane_jump"]) in found.drop("source_row").rows()
+    assert found.filter(pl.col("flags").list.contains("lane_jump")).height == 1
+    short = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(80, 85)
+    found = verdicts(replaced(CLEAN, short, lane_id=5, preceding=0, space_headway=0.0))
+    assert found.filter(pl.col("flags").list.contains("lane_blip"))["frame"].to_list() == [
+        80, 81, 82, 83, 84, 85,
+    ]  # fmt: skip
+    onto_next = replaced(CLEAN, rest, lane_id=2, preceding=0, space_headway=0.0)
+    assert "lane" not in str(flag_counts(judge(onto_next.lazy(), US_101)).collect()["rule"])
+
+
+def test_gaps_are_flagged_once_each_and_missing_frames_once_per_vehicle() -> None:
+    gone = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(50, 60)
+    found = verdicts(CLEAN.filter(~gone))
+    assert found.drop("source_row").rows() == [
+        (3, 20, [], ["fewer_frames_than_total"]),
+        (3, 61, [], ["gap"]),
+    ]
+
+
+def test_a_rejected_row_leaves_no_gap_behind() -> None:
+    found = verdicts(replaced(CLEAN, ROW, v_vel=-1.0))
+    assert "gap" not in found["flags"].explode().to_list()
+
+
+def test_what_holds_before_and_after_is_usual_even_if_most_rows_differ() -> None:
+    short = CLEAN.filter((pl.col("vehicle_id") != 3) | (pl.col("frame_id") < 65))
+    middle = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(30, 55)
+    found = verdicts(replaced(short, middle, v_width=8.0))
+    changed = found.filter(pl.col("flags").list.contains("width_changes"))
+    assert changed["frame"].to_list() == list(range(30, 56))
+
+
+def test_the_usual_class_decides_for_the_whole_track() -> None:
+    some = (pl.col("vehicle_id") == 3) & (pl.col("frame_id") < 40)
+    raw = replaced(CLEAN, some, v_class=1)
+    points = accepted(judge(raw.lazy(), US_101)).collect()
+    assert points.filter(pl.col("vehicle_id") == 3)["vehicle_type"].unique().to_list() == ["auto"]
+    nobody = replaced(CLEAN, pl.col("vehicle_id") == 3, v_class=None)
+    judged = judge(nobody.lazy(), US_101)
+    assert flag_counts(judged).collect().rows() == [("class_unknown", 120)]
+    types = accepted(judged).filter(pl.col("vehicle_id") == 3).collect()["vehicle_type"]
+    assert types.unique().to_list() == ["auto"]
+
+
+def test_overlap_with_the_leader_and_who_follows_whom() -> None:
+    raw = replaced(CLEAN, pl.col("vehicle_id") == 1, v_length=95.0)
+    found = verdicts(raw)
+    assert set(found["vehicle_id"]) == set()
+    longer = replaced(CLEAN, pl.col("vehicle_id") == 1, local_y=shifted("local_y", -27.0))
+    flags = verdicts(longer).filter(pl.col("vehicle_id") == 3)["flags"].to_list()
+    assert flags == [["overlap_with_leader", "headway_contradicts_positions"]] * 120
+    other = replaced(CLEAN, ROW, following=7)
+    found = verdicts(other)
+    assert found.drop("source_row").rows() == [(5, 60, [], ["leader_not_reciprocated"])]
+
+
+def test_a_leader_that_has_left() -> None:
+    gone = CLEAN.filter((pl.col("vehicle_id") != 1) | (pl.col("frame_id") < 60))
+    left = replaced(gone, pl.col("vehicle_id") == 1, total_frames=40)
+    flags = flag_counts(judge(left.lazy(), US_101)).collect()
+    assert flags.rows() == [("leader_not_on_the_road", 80)]
+    # of a track that is not whole nobody knows when it ended
+    assert flag_counts(judge(gone.lazy(), US_101)).collect().rows() == [
+        ("fewer_frames_than_total", 1)
+    ]
+
+
+def test_a_follower_is_not_blamed_for_its_leader() -> None:
+    leader = (pl.col("vehicle_id") == 1) & (pl.col("frame_id") == 60)
+    raw = replaced(CLEAN, leader, local_y=shifted("local_y", -28.0))
+    for context in (None, neighbours(raw.lazy(), US_101)):
+        found = verdicts(raw, neighbours=context)
+        assert found.drop("source_row").rows() == [(1, 60, ["position_spike"], [])]
