@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.arrays import floats, integers
-from ngsim_assets.highway.outliers import flag_outliers
+from ngsim_assets.highway.outliers import Test, flag_outliers
 from ngsim_assets.highway.smoothing import (
     MOTION,
     Method,
@@ -31,7 +31,7 @@ from ngsim_assets.highway.smoothing import (
     Stretches,
     share,
 )
-from ngsim_assets.highway.stiffness import FloatArray, stiffness_of
+from ngsim_assets.highway.stiffness import FloatArray
 from ngsim_assets.highway.stretches import filled, order_of, stretch_starts
 
 STATE = pl.Enum(["observed", "repaired", "imputed"])
@@ -160,13 +160,11 @@ class Outliers(Filter):
         vehicle, frame = _keys(points)
         start = stretch_starts(vehicle, frame, _frames(self.gap, self.seconds))
         outlier = np.zeros(len(points), dtype=np.uint8)
-        stiffness = float(stiffness_of(np.array(self.cutoff), 3 * self.seconds))
+        test = Test(self.cutoff, self.seconds, self.sigmas, self.least)
         x, y = _filled_positions(points)
 
         def run(first: int, last: int) -> None:
-            flag_outliers(
-                start, first, last, frame, x, y, stiffness, self.sigmas, self.least, outlier
-            )
+            flag_outliers(start, first, last, frame, x, y, test, outlier)
 
         share(run, start, threads)
         if not outlier.any():

@@ -50,9 +50,11 @@ def differentiate(x: Any, seconds: float, v: Any, a: Any) -> None:
 def _end_acceleration(step: float, neighbour: float, seconds: float) -> float:
     """Acceleration at the start of a stretch: its neighbour's, unless that turns v around."""
     limit = 2.0 * step / seconds
-    if step >= 0.0:
+    if step > 0.0:
         return min(neighbour, limit)
-    return max(neighbour, limit)
+    if step < 0.0:
+        return max(neighbour, limit)
+    return 0.0
 
 
 @njit(cache=True, nogil=True)

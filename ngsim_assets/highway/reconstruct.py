@@ -112,7 +112,7 @@ def _believe_runs(y: Any, z: Any, seen: Any, w: Any) -> None:
             or (w[last + 1] == 0.0 and (y[last + 1] > z[last + 1]) == (y[first] > z[first]))
         ):
             last += 1
-        if last - first >= _LONGEST_BURST or (last - first > 1 and (first == 0 or last == n - 1)):
+        if last - first >= _LONGEST_BURST or first == 0 or last == n - 1:
             for i in range(first, last + 1):
                 w[i] = seen[i]
         first = last + 1

@@ -93,16 +93,21 @@ def spectrum(seconds: float) -> Spectrum:
 
 @njit(cache=True, nogil=True)
 def _bin(y: Any, w: Any, binned: Any, weight: Any) -> int:
-    """Means and weights of whole bins of frames; returns how many bins hold an observation."""
+    """Means of the bins whose frames are all observed, weight 0 elsewhere; how many there are.
+
+    The mean of some of a bin's frames would belong to another time than its middle.
+    """
     used = 0
     for b in range(len(y) // _BIN):
-        total = count = 0.0
+        total = 0.0
+        count = 0
         for i in range(b * _BIN, (b + 1) * _BIN):
-            total += w[i] * y[i]
-            count += w[i]
-        binned[b] = total / count if count > 0.0 else 0.0
-        weight[b] = count / _BIN
-        used += 1 if count > 0.0 else 0
+            total += y[i]
+            count += 1 if w[i] > 0.0 else 0
+        full = count == _BIN
+        binned[b] = total / _BIN if full else 0.0
+        weight[b] = 1.0 if full else 0.0
+        used += 1 if full else 0
     return used
 
 

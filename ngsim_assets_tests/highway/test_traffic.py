@@ -1,0 +1,216 @@
+"""Edie's definitions: known traffic gives known figures, and nothing is lost at borders."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ngsim_assets.highway.clean import clean
+from ngsim_assets.highway.model import TRAFFIC_STATE
+from ngsim_assets.highway.sites import US_101
+from ngsim_assets.highway.traffic import GridTooFine, accumulate, merge, traffic_state
+from ngsim_assets_tests.highway import driven
+
+seeds = st.integers(0, 2**31)
+
+
+def _platoon(vehicles: int, spacing: float, speed: float, frames: int) -> pl.DataFrame:
+    """Vehicles `spacing` m apart at constant speed, in lane 2."""
+    travelled = speed * 0.1 * np.arange(frames)
+    return driven.points(
+        pl.concat(driven.narrow(i + 1, travelled - spacing * i, first=0) for i in range(vehicles)),
+        lane_id=2,
+    )
+
+
+def _random(seed: int, vehicles: int = 5) -> pl.DataFrame:
+    """Vehicles that go anywhere, either way, change lanes, and are not always seen."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for vehicle in range(1, vehicles + 1):
+        frames = int(random.integers(1, 120))
+        way = np.cumsum(random.normal(random.uniform(-2.0, 2.0), 1.0, frames))
+        rows = driven.narrow(
+            vehicle, random.uniform(-50, 50) + way, first=int(random.integers(0, 600))
+        )
+        seen = pl.Series(random.random(frames) < 0.9)
+        parts.append(rows.filter(seen) if seen.any() else rows)
+    rows = pl.concat(parts)
+    lanes = pl.Series(random.integers(1, 4, rows.height) * (random.random(rows.height) < 0.95))
+    return driven.points(rows).with_columns(lanes.cast(pl.Int32).replace(0, None).alias("lane_id"))
+
+
+def _pieces(points: pl.DataFrame, gap: float = 2.0) -> tuple[float, float]:
+    """Distance and time of all pieces."""
+    steps = points.select(
+        way=pl.col("y_position").diff().over("vehicle_id").abs(),
+        time=pl.col("timestamp").diff().over("vehicle_id").dt.total_microseconds() / 1e6,
+    ).filter(pl.col("time") <= gap)
+    return steps["way"].sum(), steps["time"].sum()
+
+
+def test_a_platoon_has_the_flow_and_density_of_its_spacing() -> None:
+    """12 m/s at 24 m: 1800 veh/h and 41.7 veh/km in every cell it fills."""
+    state = traffic_state(_platoon(120, 24.0, 12.0, 1500).lazy()).collect()
+    assert dict(state.schema) == dict(TRAFFIC_STATE.schema)
+    # where the platoon is all of the time: behind its head, before its tail
+    full = state.filter(
+        (pl.col("y_start") >= 0)
+        & (pl.col("y_start") <= 300)
+        & pl.col("time_start").is_between(
+            datetime(2005, 6, 15, 14, 51, tzinfo=UTC), datetime(2005, 6, 15, 14, 51, 30, tzinfo=UTC)
+        )
+    )
+    assert full.height == 14
+    np.testing.assert_allclose(full["speed"].to_numpy(), 12.0)
+    # to within the one vehicle that a cell's borders may cut off
+    np.testing.assert_allclose(full["flow"].to_numpy(), 1800.0, rtol=0.04)
+    np.testing.assert_allclose(full["density"].to_numpy(), 1000.0 / 24.0, rtol=0.04)
+    assert full["flow"].mean() == pytest.approx(1800.0, rel=0.005)
+
+
+def test_one_vehicle_in_one_cell_is_exact() -> None:
+    rows = driven.points(driven.narrow(1, 10.0 + 0.25 * np.arange(101), first=10))
+    state = traffic_state(rows.lazy(), duration=60.0, cell_length=100.0).collect()
+    assert state.height == 1
+    row = state.row(0, named=True)
+    assert (row["distance_travelled"], row["time_spent"], row["vehicles"]) == (25.0, 10.0, 1)
+    assert row["flow"] == pytest.approx(25.0 / 6000.0 * 3600.0)
+    assert row["density"] == pytest.approx(10.0 / 6000.0 * 1000.0)
+    assert row["speed"] == 2.5
+
+
+def test_a_piece_is_split_where_it_crosses_borders() -> None:
+    """From 45 to 55 m in one second, across a border in time after 0.4 s."""
+    rows = driven.points(
+        driven.narrow(1, np.array([45.0, 55.0])).with_columns(
+            frame=pl.Series([296, 306], dtype=pl.Int32)
+        )
+    )
+    state = traffic_state(rows.lazy()).collect()
+    shares = state.select(
+        pl.col("time_start").dt.second(), "y_start", "distance_travelled", "time_spent"
+    )
+    assert [tuple(round(x, 9) for x in row) for row in shares.rows()] == [
+        (0, 0.0, 4.0, 0.4),
+        (0, 50.0, 0.0, 0.0),
+        (30, 0.0, 1.0, 0.1),
+        (30, 50.0, 5.0, 0.5),
+    ]
+
+
+def test_the_lane_of_a_piece_is_that_of_its_start() -> None:
+    rows = driven.points(driven.narrow(1, np.arange(4.0)), lane_id=pl.col("frame") - 99)
+    state = traffic_state(rows.lazy()).collect()
+    assert dict(state.select("lane_id", "distance_travelled").rows()) == {1: 1.0, 2: 1.0, 3: 1.0}
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.floats(0.3, 60.0), st.floats(0.7, 200.0))
+def test_nothing_is_lost_and_speed_is_flow_over_density(
+    seed: int, duration: float, length: float
+) -> None:
+    points = _random(seed)
+    state = traffic_state(points.lazy(), duration=round(duration, 3), cell_length=length).collect()
+    way, time = _pieces(points)
+    assert state["distance_travelled"].sum() == pytest.approx(way, abs=1e-6)
+    assert state["time_spent"].sum() == pytest.approx(time, abs=1e-9)
+    seen = state.filter(pl.col("time_spent") > 0)
+    np.testing.assert_allclose(
+        (seen["flow"] / 3600.0).to_numpy(),
+        (seen["density"] / 1000.0 * seen["speed"]).to_numpy(),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    assert (
+        state.filter(pl.col("time_spent") == 0)["speed"].null_count() == state.height - seen.height
+    )
+    assert (seen["vehicles"] > 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_parts_add_up_to_the_whole_and_order_does_not_matter(seed: int) -> None:
+    points = _random(seed)
+    whole = traffic_state(points.lazy()).collect()
+    shuffled = points.sample(fraction=1.0, shuffle=True, seed=seed)
+    assert traffic_state(shuffled.lazy()).collect().equals(whole)
+    parts = [accumulate(part.lazy()) for part in points.partition_by("vehicle_id")]
+    assert merge(parts).collect().equals(whole)
+
+
+def test_empty_cells_between_seen_ones_are_zero() -> None:
+    rows = pl.concat(
+        [
+            driven.points(driven.narrow(1, 5.0 + np.arange(10.0)), lane_id=1),
+            driven.points(driven.narrow(2, 205.0 + np.arange(10.0), first=700), lane_id=3),
+        ]
+    )
+    state = traffic_state(rows.lazy()).collect()
+    assert state.select("lane_id", "time_start", "y_start").n_unique() == state.height == 2 * 3 * 5
+    empty = state.filter(pl.col("vehicles") == 0)
+    assert empty.height == 28
+    assert (empty["flow"] == 0).all()
+    assert (empty["density"] == 0).all()
+    assert empty["speed"].null_count() == 28
+
+
+def test_cells_start_at_multiples() -> None:
+    state = traffic_state(_random(4).lazy(), duration=20.0, cell_length=30.0).collect()
+    assert (state["time_start"].dt.epoch("s") % 20 == 0).all()
+    assert (state["y_start"] % 30.0 == 0.0).all()
+    assert (state["duration"] == 20.0).all()
+    assert (state["cell_length"] == 30.0).all()
+
+
+def test_long_gaps_are_not_driven_through() -> None:
+    rows = driven.points(driven.narrow(1, np.arange(100.0))).filter(
+        ~pl.col("frame").is_between(130, 160)
+    )
+    assert traffic_state(rows.lazy()).collect()["distance_travelled"].sum() == pytest.approx(67.0)
+    joined = traffic_state(rows.lazy(), gap=5.0).collect()
+    assert joined["distance_travelled"].sum() == pytest.approx(99.0)
+
+
+def test_recordings_are_kept_apart() -> None:
+    rows = _random(2)
+    other = rows.with_columns(recording=pl.lit("2005-06-15T0805"))
+    both = traffic_state(pl.concat([rows, other]).lazy()).collect()
+    alone = traffic_state(rows.lazy()).collect()
+    assert both.filter(pl.col("recording") != "2005-06-15T0805").equals(alone)
+    assert both.height == 2 * alone.height
+
+
+def test_nothing_and_nearly_nothing() -> None:
+    points = _random(1)
+    empty = traffic_state(points.clear().lazy()).collect()
+    assert empty.height == 0
+    assert dict(empty.schema) == dict(TRAFFIC_STATE.schema)
+    assert traffic_state(points.head(1).lazy()).collect().height == 0
+
+
+def test_a_grid_over_all_memory_is_refused() -> None:
+    with pytest.raises(GridTooFine, match="longer duration"):
+        traffic_state(_random(1).lazy(), duration=0.001, cell_length=0.001).collect()
+
+
+def test_cleaned_points_give_the_traffic_of_the_validated_ones() -> None:
+    random = np.random.default_rng(1)
+    rows = _platoon(30, 24.0, 12.0, 600).with_columns(
+        pl.col("y_position") + pl.Series(0.2 * random.standard_normal(30 * 600))
+    )
+    before = traffic_state(rows.lazy()).collect()
+    after = traffic_state(clean(rows.lazy(), US_101)).collect()
+    both = before.join(after, on=["lane_id", "time_start", "y_start"], suffix="_after")
+    full = both.filter(pl.col("vehicles") >= 10)
+    assert full.height > 10
+    np.testing.assert_allclose(
+        full["density_after"].to_numpy(), full["density"].to_numpy(), rtol=0.02
+    )
+    assert math.isclose(float(full["speed_after"].mean()), 12.0, rel_tol=0.005)  # type: ignore[arg-type]
