@@ -14,7 +14,7 @@ from uuid import uuid4
 import polars as pl
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
-from ngsim_assets.storage.errors import AmbiguousCatalog, writing
+from ngsim_assets.storage.errors import writing
 from ngsim_assets.storage.manifest import DataFile, Version
 from ngsim_assets.storage.parquet import ParquetStorage
 from ngsim_assets.storage.schema import Table, documentation_of
@@ -109,13 +109,12 @@ def write_catalog(path: Path, storage: ParquetStorage, tables: Iterable[Table]) 
     """Put the same views into a DuckDB file that any DuckDB client opens.
 
     The file at `path` is replaced as a whole; who has it open keeps the old one. Its views
-    name the data files by absolute path, as of now. Raises AmbiguousCatalog for a file called
-    `catalog.…`, DiskFull, ReadOnlyLake.
+    name the data files by absolute path, as of now. DuckDB names a database after its file:
+    in one called catalog.duckdb the listings are `catalog.catalog.files` and so on, in any
+    other `catalog.files`. Raises DiskFull, ReadOnlyLake.
     """
     import duckdb
 
-    if path.name.split(".")[0] == "catalog":
-        raise AmbiguousCatalog(path)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         with writing(path):

@@ -16,18 +16,13 @@ import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ngsim_assets.storage.errors import SchemaMismatch
+from ngsim_assets.storage.errors import SchemaMismatch, UnusableCompression
 from ngsim_assets.storage.schema import Column, Table
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
 
-_LEVELS: Mapping[str, int | None] = {
-    "zstd": 1,
-    "gzip": 6,
-    "snappy": None,
-    "lz4": None,
-    "none": None,
-}
+_USUAL_LEVEL: Mapping[str, int] = {"zstd": 1, "gzip": 6}
+_LEVELS: Mapping[str, range] = {"zstd": range(-7, 23), "gzip": range(10), "lz4": range(1, 13)}
 _INTEGERS = {
     pl.Int32(): {pl.Int8(), pl.Int16(), pl.Int32(), pl.UInt8(), pl.UInt16()},
     pl.Int64(): {
@@ -53,7 +48,8 @@ class WriteOptions:
 
     Attributes:
         compression: codec of the pages.
-        level: its level, None for the codec's usual one (zstd 1, gzip 6).
+        level: its level (zstd -7 to 22, gzip 0 to 9, lz4 1 to 12, the others have none), None
+            for the usual one (zstd 1, gzip 6).
         row_group_rows: rows of a row group, the smallest unit a reader can skip.
         file_rows: a Hive folder collects chunks until it has as many rows for one file.
         threads: files encoded and written at the same time.
@@ -64,6 +60,16 @@ class WriteOptions:
     row_group_rows: int = 65_536
     file_rows: int = 131_072
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        levels = _LEVELS.get(self.compression, range(0))
+        if self.level is not None and self.level not in levels:
+            raise UnusableCompression(self.compression, self.level, levels)
+
+    @property
+    def effective_level(self) -> int | None:
+        """The level that is used, None if the codec decides."""
+        return _USUAL_LEVEL.get(self.compression) if self.level is None else self.level
 
 
 def fit(table: Table, chunk: pl.DataFrame, given: Collection[str] = ()) -> pl.DataFrame:
@@ -163,7 +169,6 @@ class ParquetEncoder:
     def __init__(self, table: Table, options: WriteOptions) -> None:
         self._table = table
         self._options = options
-        self._level = _LEVELS[options.compression] if options.level is None else options.level
         self._stored = {
             name: column for name, column in table.columns.items() if name not in table.partition_by
         }
@@ -195,7 +200,7 @@ class ParquetEncoder:
             sink,
             first.schema,
             compression=self._options.compression,
-            compression_level=self._level,
+            compression_level=self._options.effective_level,
             use_dictionary=[*self._dictionary, *steady],  # pyright: ignore[reportArgumentType]  # stub knows bool only
             column_encoding={n: e for n, e in self._encoding.items() if n not in steady},
             store_decimal_as_integer=True,

@@ -100,15 +100,16 @@ class UnknownVersion(StorageError):
         )
 
 
-class AmbiguousCatalog(StorageError):
-    """A DuckDB file whose name hides the schema `catalog` inside it."""
+class UnusableCompression(StorageError):
+    """A level that the codec does not have."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, codec: str, level: int, levels: range) -> None:
+        self.codec = codec
+        self.level = level
+        allowed = f"{levels.start} to {levels.stop - 1}" if levels else "none"
         super().__init__(
-            f"{path}: DuckDB names a database after its file and then cannot tell catalog.files"
-            " from a table of that database",
-            "choose another name, for example ngsim.duckdb",
+            f"{codec} has no compression level {level}",
+            f"levels of {codec}: {allowed}; leave the level out for the usual one",
         )
 
 

@@ -77,20 +77,6 @@ def columns_of(model: type[BaseModel]) -> dict[str, Column]:
     return found
 
 
-def round_to_resolution(columns: dict[str, Column]) -> list[pl.Expr]:
-    """Expressions that put every float column with a resolution on its grid.
-
-    Rounding is half to even on the scaled value, so equal input gives equal bytes.
-    """
-    return [
-        (
-            (pl.col(name) / column.resolution).round(0, mode="half_to_even") * column.resolution
-        ).alias(name)
-        for name, column in columns.items()
-        if column.resolution is not None
-    ]
-
-
 def documentation_of(table: Table) -> list[dict[str, Any]]:
     """Rows of the table's documentation: column, type, unit, resolution, null, meaning."""
     rows: list[dict[str, Any]] = []

@@ -9,7 +9,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ngsim_assets.storage import catalog
-from ngsim_assets.storage.errors import AmbiguousCatalog
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance
 from ngsim_assets.storage.schema import Table
 from ngsim_assets_tests.storage.tables import (
@@ -109,8 +108,16 @@ def test_a_catalog_file_serves_any_client(lake: ParquetStorage, tmp_path: Path) 
     assert [file.name for file in path.parent.iterdir()] == ["ngsim.duckdb"]
 
 
-def test_a_file_that_would_hide_the_catalog_is_refused(
+def test_a_file_called_catalog_can_be_attached_under_another_name(
     lake: ParquetStorage, tmp_path: Path
 ) -> None:
-    with pytest.raises(AmbiguousCatalog, match=r"ngsim\.duckdb"):
-        catalog.write_catalog(tmp_path / "catalog.duckdb", lake, [SAMPLES])
+    lake.replace(SAMPLES, HERE, [samples()])
+    path = tmp_path / "catalog.duckdb"
+    catalog.write_catalog(path, lake, [SAMPLES])
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS ours (READ_ONLY)")
+        assert connection.sql("SELECT count(*) FROM ours.samples").fetchall() == [(12,)]
+        assert connection.sql("SELECT sum(rows) FROM ours.catalog.files").fetchall() == [(12,)]
+    with duckdb.connect(path, read_only=True) as connection:
+        assert connection.sql("SELECT count(*) FROM samples").fetchall() == [(12,)]
+        assert connection.sql("SELECT sum(rows) FROM catalog.catalog.files").fetchall() == [(12,)]

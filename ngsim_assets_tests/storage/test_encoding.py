@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from ngsim_assets.highway.model import RAW_TRAJECTORIES
 from ngsim_assets.storage.encoding import Compression
+from ngsim_assets.storage.errors import UnusableCompression
 from ngsim_assets.storage.parquet import ParquetStorage, WriteOptions
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, logical, samples
 
@@ -70,6 +71,17 @@ def test_any_compression_reads_the_same_everywhere(
             assert by_arrow[name].to_list() == autos[name].to_list(), name
 
 
+@pytest.mark.parametrize(
+    ("compression", "level", "levels"),
+    [("snappy", 3, "none"), ("gzip", 12, "0 to 9"), ("zstd", 23, "-7 to 22")],
+)
+def test_a_level_that_the_codec_lacks_is_refused(
+    compression: Compression, level: int, levels: str
+) -> None:
+    with pytest.raises(UnusableCompression, match=f"levels of {compression}: {levels}"):
+        WriteOptions(compression=compression, level=level)
+
+
 def _recording(vehicles: int, frames: int, seed: int = 0) -> pl.DataFrame:
     """Raw rows as the unified export delivers them, sorted: smooth drives, noisy in the 0.01 ft."""
     random = np.random.default_rng(seed)
@@ -124,6 +136,17 @@ def test_a_raw_recording_takes_a_tenth_of_its_csv(lake: ParquetStorage) -> None:
     rows = _recording(vehicles=300, frames=590)
     commit = lake.replace(RAW_TRAJECTORIES, _US_101, [rows])
     assert commit.bytes / commit.rows <= 0.10 * _CSV_BYTES_PER_ROW
+
+
+def test_other_readers_of_delta_see_the_same(lake: ParquetStorage) -> None:
+    lake.replace(SAMPLES, HERE, [samples()])
+    lake.replace(SAMPLES, HERE, [samples(5)])
+    folder = str(lake.root / "samples")
+    expected = logical(samples(5))
+    by_polars = pl.scan_delta(folder).collect().select(expected.columns)
+    assert by_polars.sort("thing", "step").equals(expected)
+    by_arrow = pl.DataFrame(DeltaTable(folder).to_pyarrow_table()).select(expected.columns)
+    assert by_arrow.sort("thing", "step").equals(expected)
 
 
 def test_the_log_tells_which_file_may_hold_a_vehicle(tmp_path: Path) -> None:

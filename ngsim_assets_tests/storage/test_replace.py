@@ -54,7 +54,7 @@ _CHUNKS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chunks=_CHUNKS, file_rows=st.integers(1, 30), group_rows=st.integers(1, 10))
 def test_what_is_read_is_what_was_written(
     chunks: list[pl.DataFrame], file_rows: int, group_rows: int
