@@ -215,6 +215,8 @@ class ParquetEncoder:
     def _steady(self, frame: pl.DataFrame) -> list[str]:
         """Packed columns that seldom change from row to row, by their first rows: codes, ids."""
         packed = [n for n, encoding in self._encoding.items() if encoding == "DELTA_BINARY_PACKED"]
+        if not packed:
+            return []
         head = frame.select(packed).head(_STEADY_SAMPLE)
         changes = head.select(pl.all().ne_missing(pl.all().shift()).sum()).row(0, named=True)
         return [name for name, count in changes.items() if count * _STEADY_RUN <= head.height]
