@@ -24,7 +24,7 @@ from pathlib import Path
 
 def ours(path: Path, data: Path) -> dict[str, object]:
     """Take the file in and build all tables; seconds by stage, rows and peak memory."""
-    from ngsim_assets.highway import intake, stages
+    from ngsim_assets.highway import intake, reporting, stages
     from ngsim_assets.highway.keys import PartitionKey
     from ngsim_assets.settings import load_settings
 
@@ -46,7 +46,7 @@ def ours(path: Path, data: Path) -> dict[str, object]:
         timed("cleaned_trajectories", stages.store_cleaned, platform, key)
         timed("trajectory_segments", stages.store_segments, platform, key)
         timed("traffic_state", stages.store_traffic_state, platform, key)
-        timed("quality_metrics", stages.store_quality_metrics, platform, key)
+        timed("quality_metrics", reporting.store_metrics, platform, key)
         rows += sum(delivery.rows for delivery in platform.landing.deliveries(str(key)))
     seconds = time.perf_counter() - started
     del taken

@@ -242,12 +242,26 @@ def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, key: str | None) -
         return
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            reason = error.message.strip().split(": ", 1)[-1] if error else "no reason given"
-            raise RunFailed(key or "corpus", str(event.step_key), reason)
+            raise RunFailed(key or "corpus", str(event.step_key), _cause(event, result.run_id))
     raise RunFailed(key or "corpus", "the run", "no step says why; see the Dagster UI")
+
+
+def _cause(event: dg.DagsterEvent, run_id: str) -> str:
+    """The innermost error of a failed step in one line: what it says, or what kind it is."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return f"run {run_id} tells no reason"
+    kind, _, message = error.message.strip().partition(": ")
+    known = error.cls_name in {kind.__name__ for kind in _subclasses(NgsimAssetsError)}
+    return message if known else f"{kind}: {message}; the traceback is with run {run_id}"
+
+
+def _subclasses(kind: type[NgsimAssetsError]) -> Iterator[type[NgsimAssetsError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _subclasses(child)
 
 
 @contextmanager

@@ -44,8 +44,14 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
         out.print(f"{title}: none", markup=False)
         return
     table = Table(title=title, title_justify="left", title_style="bold")
+    first = next(iter(rows[0]))
     for name, value in rows[0].items():
-        table.add_column(name, justify="right" if _is_number(value) else "left", overflow="fold")
+        table.add_column(
+            name,
+            justify="right" if _is_number(value) else "left",
+            overflow="fold",
+            no_wrap=name == first,
+        )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     out.print(table)
@@ -63,7 +69,7 @@ def fail(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, NgsimAssetsError):
         err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return error.exit_code
-    hint = "" if debug else " (run again with --debug for the traceback)"
+    hint = "" if debug else " (unexpected; run again with --debug for the traceback)"
     kind = type(error).__name__
     err.print(f"error: {kind}: {error}{hint}", style="red", markup=False, soft_wrap=True)
     return 1
@@ -80,6 +86,7 @@ def file_progress() -> Iterator[Progress]:
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as progress:
         yield progress
 
@@ -94,6 +101,7 @@ def step_progress() -> Iterator[Progress]:
         TimeElapsedColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as progress:
         yield progress
 
@@ -107,6 +115,7 @@ def working(description: str) -> Iterator[None]:
         TimeElapsedColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as progress:
         progress.add_task(description, total=None)
         yield

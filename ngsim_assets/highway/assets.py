@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from ngsim_assets.highway import model, stages
+from ngsim_assets.highway import model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
@@ -104,7 +104,7 @@ def _stage(
     def build(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        for commit in store(platform.open(context.run_id), _key(context)):
+        for commit in store(platform.open(context.run.run_id), _key(context)):
             yield written(commit)
 
     return build
@@ -122,9 +122,9 @@ def quality_report(
     context: dg.AssetExecutionContext, platform: HighwayPlatform
 ) -> dg.MaterializeResult[Any]:
     """How good the recording is, before and after cleaning."""
-    opened, key = platform.open(context.run_id), _key(context)
-    commit, report = stages.store_report(opened, key)
-    page = stages.report_folder(opened.reports, key) / "report.html"
+    opened, key = platform.open(context.run.run_id), _key(context)
+    commit, report = reporting.store_report(opened, key)
+    page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(
         commit,
         asset="quality_report",
@@ -140,7 +140,7 @@ def corpus_summary(
     context: dg.AssetExecutionContext, platform: HighwayPlatform
 ) -> dg.MaterializeResult[Any]:
     """All recordings side by side."""
-    return written(stages.store_corpus_summary(platform.open(context.run_id)))
+    return written(reporting.store_corpus_summary(platform.open(context.run.run_id)))
 
 
 PER_RECORDING = [

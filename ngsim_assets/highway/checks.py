@@ -12,7 +12,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from ngsim_assets.highway import model, stages
+from ngsim_assets.highway import model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.sites import SITES
@@ -44,7 +44,7 @@ Check = Callable[[Platform, PartitionKey], Finding]
 def raw_rows_as_delivered(platform: Platform, key: PartitionKey) -> Finding:
     """Rows stored = rows the landing zone counted while reading the files."""
     delivered = sum(delivery.rows for delivery in platform.landing.deliveries(str(key)))
-    stored = stages.rows_of(platform, model.RAW_TRAJECTORIES, key)
+    stored = reporting.rows_of(platform, model.RAW_TRAJECTORIES, key)
     return Finding(
         "raw_rows_as_delivered",
         delivered == stored,
@@ -55,9 +55,9 @@ def raw_rows_as_delivered(platform: Platform, key: PartitionKey) -> Finding:
 
 def every_row_accounted_for(platform: Platform, key: PartitionKey) -> Finding:
     """Rows raw = rows validated + rows quarantined, to the row."""
-    raw = stages.rows_of(platform, model.RAW_TRAJECTORIES, key)
-    valid = stages.rows_of(platform, model.VALIDATED_POINTS, key)
-    refused = stages.rows_of(platform, model.QUARANTINE, key)
+    raw = reporting.rows_of(platform, model.RAW_TRAJECTORIES, key)
+    valid = reporting.rows_of(platform, model.VALIDATED_POINTS, key)
+    refused = reporting.rows_of(platform, model.QUARANTINE, key)
     return Finding(
         "every_row_accounted_for",
         raw == valid + refused,
@@ -70,8 +70,8 @@ def every_row_accounted_for(platform: Platform, key: PartitionKey) -> Finding:
 
 def rejected_share(platform: Platform, key: PartitionKey) -> Finding:
     """Share of rows in quarantine."""
-    raw = stages.rows_of(platform, model.RAW_TRAJECTORIES, key)
-    refused = stages.rows_of(platform, model.QUARANTINE, key)
+    raw = reporting.rows_of(platform, model.RAW_TRAJECTORIES, key)
+    refused = reporting.rows_of(platform, model.QUARANTINE, key)
     share = refused / raw if raw else 0.0
     return Finding(
         "rejected_share",

@@ -15,7 +15,7 @@ import typer
 from rich.progress import TaskID
 
 from ngsim_assets import console
-from ngsim_assets.highway import intake, model, questions, stages
+from ngsim_assets.highway import intake, model, questions, reporting, stages
 from ngsim_assets.highway.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.settings import Settings, load_settings
@@ -36,7 +36,7 @@ def take_in(
 ) -> tuple[list[Intake], int]:
     """Take files into the landing zone with a progress bar; what came in, and how many failed.
 
-    Rows of no recording go to quarantine here: no partition's run would ever see them.
+    Rows of no recording go to quarantine at once.
     """
     platform = stages.open_platform(settings)
     taken: list[Intake] = []
@@ -60,9 +60,7 @@ def take_in(
             else:
                 taken.append(result)
                 console.note(result.sentence())
-    for file in platform.landing.files():
-        if file.unassigned is not None:
-            stages.store_unassigned(platform, file)
+    stages.store_unassigned(platform)
     return taken, failed
 
 
@@ -109,7 +107,7 @@ def show_demo(settings: Settings, keys: Sequence[PartitionKey]) -> None:
             [
                 {
                     "table": table.name,
-                    "rows": stages.rows_of(platform, table, key),
+                    "rows": reporting.rows_of(platform, table, key),
                     "what": table.description,
                 }
                 for table in model.TABLES.values()
@@ -118,9 +116,9 @@ def show_demo(settings: Settings, keys: Sequence[PartitionKey]) -> None:
         )
         console.print_table(
             "Quarantined rows by rule",
-            [{"rule": r, "rows": n} for r, n in stages.reason_rows(platform, key).items()],
+            [{"rule": r, "rows": n} for r, n in reporting.reason_rows(platform, key).items()],
         )
-        report_file = (stages.report_folder(settings.reports, key) / "report.html").resolve()
+        report_file = (reporting.report_folder(settings.reports, key) / "report.html").resolve()
         console.out.print(f"report: {report_file}", markup=False, soft_wrap=True)
 
 
@@ -136,7 +134,7 @@ def check(
         opened = stages.open_platform(settings)
         keys = sorted({key for result in taken for key in result.keys})
         counts = {key: _judged(opened, key) for key in keys}
-        reasons = {key: stages.reason_rows(opened, key) for key in keys}
+        reasons = {key: reporting.reason_rows(opened, key) for key in keys}
     if as_json:
         console.print_json(
             {

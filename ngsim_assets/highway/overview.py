@@ -12,14 +12,8 @@ from dataclasses import asdict
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.stages import (
-    CODE_VERSIONS,
-    TRAFFIC_GRID,
-    Platform,
-    corpus_row,
-    identity,
-    report_folder,
-)
+from ngsim_assets.highway.reporting import corpus_row, report_folder
+from ngsim_assets.highway.stages import CODE_VERSIONS, TRAFFIC_GRID, Platform, identity
 from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table

@@ -17,7 +17,7 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, overview, stages
+from ngsim_assets.highway import model, overview, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage import catalog
@@ -42,8 +42,7 @@ class NoSuchVehicle(NgsimAssetsError):
     def __init__(self, key: PartitionKey, vehicle: int, table: str) -> None:
         super().__init__(
             f"{key} has no vehicle {vehicle} in {table}",
-            f'ngsim query "SELECT vehicle_id FROM trajectory_segments '
-            f"WHERE highway_id='{key.highway_id}' AND recording='{key.recording}'\" lists them",
+            "trajectory_segments lists them: ngsim query 'FROM trajectory_segments'",
         )
 
 
@@ -94,7 +93,7 @@ def report(
             .to_dicts(),
         )
         console.note(
-            f"report: {(stages.report_folder(settings.reports, wanted) / 'report.html').resolve()}"
+            f"report: {(reporting.report_folder(settings.reports, wanted) / 'report.html').resolve()}"
         )
 
 

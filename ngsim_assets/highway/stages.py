@@ -20,30 +20,22 @@ from typing import TypeVar
 
 import polars as pl
 
-from ngsim_assets import __version__
-from ngsim_assets.acquisition.deliveries import DeliveredFile
 from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import assess, clean, validate
-from ngsim_assets.highway.delivered import delivered_rows, recording_t0, unassigned_rows
+from ngsim_assets.highway import clean, intake, validate
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.model import (
     CLEANED_TRAJECTORIES,
-    CORPUS_SUMMARY,
-    QUALITY_METRICS,
     QUARANTINE,
     RAW_TRAJECTORIES,
     TRAFFIC_STATE,
     TRAJECTORY_SEGMENTS,
     VALIDATED_POINTS,
 )
-from ngsim_assets.highway.report import recording_report
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
-from ngsim_assets.highway.validation_rules import ValidationParameters, validation_rules
-from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
+from ngsim_assets.highway.validation_rules import ValidationParameters
 from ngsim_assets.settings import Settings
-from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Table
 
@@ -88,6 +80,7 @@ class Platform:
 
     Attributes:
         lake: the tables. landing: what was delivered. reports: folder of report files.
+        catalog: DuckDB file with a view per table.
         run_id: recorded with every write. workers: chunks at a time. chunk_rows: their size.
         validation, cleaning: parameters, recorded with every write that depends on them.
     """
@@ -95,6 +88,7 @@ class Platform:
     lake: ParquetStorage
     landing: LandingZone
     reports: Path
+    catalog: Path
     run_id: str = "local"
     workers: int = 2
     chunk_rows: int = 250_000
@@ -113,6 +107,7 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
         lake=ParquetStorage(settings.lake, options),
         landing=LandingZone(settings.landing),
         reports=settings.reports,
+        catalog=settings.catalog,
         run_id=run_id,
         workers=settings.workers,
         chunk_rows=settings.chunk_rows,
@@ -122,7 +117,7 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
 
 def store_raw(platform: Platform, key: PartitionKey) -> Commit:
     """Every delivered row of a partition, in the units of the files, as `raw_trajectories`."""
-    chunks = delivered_rows(platform.landing, key, chunk_rows=platform.chunk_rows)
+    chunks = intake.delivered_rows(platform.landing, key, chunk_rows=platform.chunk_rows)
     return platform.lake.replace(
         RAW_TRAJECTORIES,
         identity(key),
@@ -144,10 +139,10 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
     per flag are recorded with `validated_points`, as `flagged:<rule>`.
     """
     site = SITES[key.highway_id]
-    raw = _built(platform, RAW_TRAJECTORIES, key)
+    raw = built(platform, RAW_TRAJECTORIES, key)
     context = validate.neighbours(platform.lake.scan(RAW_TRAJECTORIES, identity(key)), site)
     context = context.collect().lazy()
-    t0 = recording_t0(platform.landing, key)
+    t0 = intake.recording_t0(platform.landing, key)
     deliveries = [delivery.file.name for delivery in platform.landing.deliveries(str(key))]
     refused: list[pl.DataFrame] = []
     counts = {RAW_TRAJECTORIES.name: raw.rows}
@@ -181,13 +176,13 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
         VALIDATED_POINTS,
         identity(key),
         passed(),
-        _provenance(platform, VALIDATED_POINTS.name, parameters, raw, counts),
+        provenance(platform, VALIDATED_POINTS.name, parameters, raw, counts),
     )
     quarantined = platform.lake.replace(
         QUARANTINE,
         {**identity(key), "stage": "validated"},
         [pl.concat(refused).sort(QUARANTINE.sort_by)] if refused else [],
-        _provenance(platform, QUARANTINE.name, parameters, raw),
+        provenance(platform, QUARANTINE.name, parameters, raw),
     )
     return valid, quarantined
 
@@ -195,7 +190,7 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
 def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
     """Reconstruct every trajectory of a partition as `cleaned_trajectories`."""
     site = SITES[key.highway_id]
-    validated = _built(platform, VALIDATED_POINTS, key)
+    validated = built(platform, VALIDATED_POINTS, key)
     narrow = platform.lake.scan(VALIDATED_POINTS, identity(key)).select(
         "vehicle_id", "frame", "x_position", "y_position"
     )
@@ -212,13 +207,13 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
         in_parallel(
             completed, platform.lake.frames(VALIDATED_POINTS, identity(key)), platform.workers
         ),
-        _provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
+        provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
     )
 
 
 def store_segments(platform: Platform, key: PartitionKey) -> Commit:
     """Sum up every trajectory of a partition as `trajectory_segments`."""
-    cleaned = _built(platform, CLEANED_TRAJECTORIES, key)
+    cleaned = built(platform, CLEANED_TRAJECTORIES, key)
     frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key))
 
     def summed(points: pl.DataFrame) -> pl.DataFrame:
@@ -228,160 +223,49 @@ def store_segments(platform: Platform, key: PartitionKey) -> Commit:
         TRAJECTORY_SEGMENTS,
         identity(key),
         in_parallel(summed, frames, platform.workers),
-        _provenance(platform, "trajectory_segments", asdict(platform.cleaning), cleaned),
+        provenance(platform, "trajectory_segments", asdict(platform.cleaning), cleaned),
     )
 
 
 def store_traffic_state(platform: Platform, key: PartitionKey) -> Commit:
     """Edie's flow, density and speed of a partition as `traffic_state`."""
-    cleaned = _built(platform, CLEANED_TRAJECTORIES, key)
+    cleaned = built(platform, CLEANED_TRAJECTORIES, key)
     points = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
     state = traffic_state(points, **TRAFFIC_GRID).collect()
     return platform.lake.replace(
         TRAFFIC_STATE,
         identity(key),
         [state],
-        _provenance(platform, "traffic_state", TRAFFIC_GRID, cleaned),
+        provenance(platform, "traffic_state", TRAFFIC_GRID, cleaned),
     )
 
 
-def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQualityReport]:
-    """Measure a recording before and after: `quality_metrics`, report.html and report.json."""
-    from ngsim_assets.highway.plots import recording_figures
+def store_unassigned(platform: Platform) -> None:
+    """Rows that belong to no recording, as quarantine of stage `intake`, a partition per file.
 
-    site = SITES[key.highway_id]
-    validated, cleaned, counts, commit = store_metrics(platform, key)
-    metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
-    provenance = _built(platform, CLEANED_TRAJECTORIES, key).provenance
-    deliveries = platform.landing.deliveries(str(key))
-    report = recording_report(
-        metrics,
-        counts,
-        site,
-        key.recording,
-        Origin(
-            run_id=provenance.run_id,
-            code_version=f"{__version__} (report {CODE_VERSIONS['quality_report']})",
-            parameters={
-                "validation": asdict(platform.validation),
-                "cleaning": asdict(platform.cleaning),
-            },
-            sources=tuple(
-                SourceFile(name=delivery.file.name, sha256=delivery.file.sha256)
-                for delivery in deliveries
+    No recording's run would ever see them. Partitions of files that are no longer delivered,
+    or were replaced, are emptied.
+    """
+    held: list[dict[str, str]] = []
+    for file in platform.landing.files():
+        if file.unassigned is None:
+            continue
+        partition = {**intake.unassigned_partition(file), "stage": "intake"}
+        held.append(partition)
+        platform.lake.replace(
+            QUARANTINE,
+            partition,
+            intake.unassigned_rows(platform.landing, file),
+            Provenance(
+                run_id=platform.run_id,
+                code_version=CODE_VERSIONS["quarantine"],
+                sources=(file.sha256,),
+                rows={"read": file.rows},
             ),
-        ),
-        rules=validation_rules(site, platform.validation),
-        figures=recording_figures(validated, cleaned, site),
-    )
-    folder = report_folder(platform.reports, key)
-    write_atomically(folder / "report.json", report.to_json())
-    write_atomically(folder / "report.html", report.to_html())
-    return commit, report
-
-
-def store_metrics(
-    platform: Platform, key: PartitionKey
-) -> tuple[pl.LazyFrame, pl.LazyFrame, assess.RowCounts, Commit]:
-    """Measure a recording as `quality_metrics`; what was read, what was counted, the commit."""
-    cleaned_commit = _built(platform, CLEANED_TRAJECTORIES, key)
-    validated_commit = _built(platform, VALIDATED_POINTS, key)
-    validated = platform.lake.scan(VALIDATED_POINTS, identity(key))
-    cleaned = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
-    reasons = reason_rows(platform, key)
-    counts = assess.RowCounts(
-        raw=_built(platform, RAW_TRAJECTORIES, key).rows,
-        validated=validated_commit.rows,
-        quarantined=rows_of(platform, QUARANTINE, key),
-        by_reason=reasons,
-        by_flag={
-            name.removeprefix(FLAGGED): rows
-            for name, rows in validated_commit.provenance.rows.items()
-            if name.startswith(FLAGGED)
-        },
-    )
-    metrics = assess.assess(validated, cleaned, counts, SITES[key.highway_id], key.recording)
-    commit = platform.lake.replace(
-        QUALITY_METRICS,
-        identity(key),
-        [metrics],
-        _provenance(platform, "quality_report", {}, cleaned_commit),
-    )
-    return validated, cleaned, counts, commit
-
-
-def store_unassigned(platform: Platform, file: DeliveredFile) -> Commit | None:
-    """Rows of a file that belong to no recording, as quarantine of stage `intake`."""
-    chunks = list(unassigned_rows(platform.landing, file))
-    if not chunks:
-        return None
-    first = chunks[0].row(0, named=True)
-    return platform.lake.replace(
-        QUARANTINE,
-        {
-            "highway_id": first["highway_id"],
-            "recording": first["recording"],
-            "stage": "intake",
-        },
-        chunks,
-        Provenance(
-            run_id=platform.run_id,
-            code_version=CODE_VERSIONS["quarantine"],
-            sources=(file.sha256,),
-            rows={"read": file.rows},
-        ),
-    )
-
-
-def store_corpus_summary(platform: Platform) -> Commit:
-    """Every recording of the lake side by side as `corpus_summary`."""
-    keys = [PartitionKey.parse(key) for key in platform.landing.partitions()]
-    rows = [corpus_row(platform, key) for key in keys]
-    return platform.lake.replace(
-        CORPUS_SUMMARY,
-        {},
-        [pl.DataFrame(rows, schema=CORPUS_SUMMARY.schema, orient="row")] if rows else [],
-        Provenance(run_id=platform.run_id, code_version=CODE_VERSIONS["corpus_summary"]),
-    )
-
-
-def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:
-    """What the lake holds of one recording, in the columns of `corpus_summary`."""
-    failed = platform.lake.scan(QUALITY_METRICS, identity(key)).select((~pl.col("passed")).sum())
-    return {
-        "highway_id": key.highway_id,
-        "recording": key.recording,
-        "date": key.date,
-        "rows_raw": rows_of(platform, RAW_TRAJECTORIES, key),
-        "rows_validated": rows_of(platform, VALIDATED_POINTS, key),
-        "rows_quarantined": rows_of(platform, QUARANTINE, key),
-        "points_cleaned": rows_of(platform, CLEANED_TRAJECTORIES, key),
-        "trajectories": rows_of(platform, TRAJECTORY_SEGMENTS, key),
-        "metrics_failed": failed.collect().item() or 0,
-    }
-
-
-def reason_rows(platform: Platform, key: PartitionKey) -> dict[str, int]:
-    """Quarantined rows of a recording by rule, most frequent first."""
-    counts = (
-        platform.lake.scan(QUARANTINE, identity(key))
-        .select(pl.col("reasons").list.explode())
-        .group_by("reasons")
-        .len()
-        .sort("len", "reasons", descending=[True, False])
-        .collect()
-    )
-    return dict(counts.iter_rows())
-
-
-def rows_of(platform: Platform, table: Table, key: PartitionKey) -> int:
-    """Rows of a recording in the current version of `table`, read from the rows themselves."""
-    return platform.lake.scan(table, identity(key)).select(pl.len()).collect().item()
-
-
-def report_folder(reports: Path, key: PartitionKey) -> Path:
-    """Where the report files of a recording are."""
-    return reports / key.highway_id / key.recording
+        )
+    for partition in platform.lake.partitions(QUARANTINE):
+        if partition["stage"] == "intake" and partition not in held:
+            platform.lake.replace(QUARANTINE, partition, [])
 
 
 def identity(key: PartitionKey) -> dict[str, str]:
@@ -408,20 +292,22 @@ def in_parallel(function: Callable[[In], Out], items: Iterable[In], workers: int
                 future.cancel()
 
 
-def _built(platform: Platform, table: Table, key: PartitionKey) -> Commit:
+def built(platform: Platform, table: Table, key: PartitionKey) -> Commit:
+    """What is live of a recording in `table`; NothingToBuildFrom if nothing is."""
     commit = platform.lake.current(table, identity(key))
     if commit is None:
         raise NothingToBuildFrom(table.name, key)
     return commit
 
 
-def _provenance(
+def provenance(
     platform: Platform,
     stage: str,
     parameters: Mapping[str, object],
     source: Commit,
     rows: Mapping[str, int] | None = None,
 ) -> Provenance:
+    """What is recorded with a write: by which run and code, with what, from which files."""
     return Provenance(
         run_id=platform.run_id,
         code_version=CODE_VERSIONS[stage],

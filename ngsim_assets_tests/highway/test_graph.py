@@ -77,8 +77,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         definitions = build_definitions(resources={"platform": HighwayPlatform(data=str(data))})
-        instance = dg.DagsterInstance.ephemeral()
-        yield Graph(data, instance, definitions)
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield Graph(data, instance, definitions)
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +115,6 @@ def test_tables_keep_the_contract(built: Graph) -> None:
 
 
 def test_every_check_passed_for_the_recording(built: Graph) -> None:
-    blocking = {}
-    for checks in (
-        built.definitions.resolve_all_asset_check_specs()
-        if hasattr(built.definitions, "resolve_all_asset_check_specs")
-        else []
-    ):
-        blocking[checks.key] = checks.blocking
     evaluations = [
         event.asset_check_evaluation_data
         for event in built.build(KEY).all_events

@@ -1,0 +1,163 @@
+"""What is told of a recording once its tables stand: metrics, report, its place in the corpus.
+
+Belongs here: the last stages, from lake to lake and to the report's files. Does not belong
+here: what is measured (assess.py), what a report looks like (quality/report.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+
+from ngsim_assets import __version__
+from ngsim_assets.highway import assess
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.model import (
+    CLEANED_TRAJECTORIES,
+    CORPUS_SUMMARY,
+    QUALITY_METRICS,
+    QUARANTINE,
+    RAW_TRAJECTORIES,
+    TABLES,
+    TRAJECTORY_SEGMENTS,
+    VALIDATED_POINTS,
+)
+from ngsim_assets.highway.report import recording_report
+from ngsim_assets.highway.sites import SITES
+from ngsim_assets.highway.stages import (
+    CODE_VERSIONS,
+    FLAGGED,
+    Platform,
+    built,
+    identity,
+    provenance,
+)
+from ngsim_assets.highway.validation_rules import validation_rules
+from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
+from ngsim_assets.storage import catalog
+from ngsim_assets.storage.atomic import write_atomically
+from ngsim_assets.storage.parquet import Commit, Provenance
+from ngsim_assets.storage.schema import Table
+
+
+def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQualityReport]:
+    """Measure a recording before and after: `quality_metrics`, report.html and report.json."""
+    from ngsim_assets.highway.plots import recording_figures
+
+    site = SITES[key.highway_id]
+    validated, cleaned, counts, commit = store_metrics(platform, key)
+    metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
+    made = built(platform, CLEANED_TRAJECTORIES, key).provenance
+    deliveries = platform.landing.deliveries(str(key))
+    report = recording_report(
+        metrics,
+        counts,
+        site,
+        key.recording,
+        Origin(
+            run_id=made.run_id,
+            code_version=f"{__version__} (report {CODE_VERSIONS['quality_report']})",
+            parameters={
+                "validation": asdict(platform.validation),
+                "cleaning": asdict(platform.cleaning),
+            },
+            sources=tuple(
+                SourceFile(name=delivery.file.name, sha256=delivery.file.sha256)
+                for delivery in deliveries
+            ),
+        ),
+        rules=validation_rules(site, platform.validation),
+        figures=recording_figures(validated, cleaned, site),
+    )
+    folder = report_folder(platform.reports, key)
+    write_atomically(folder / "report.json", report.to_json())
+    write_atomically(folder / "report.html", report.to_html())
+    return commit, report
+
+
+def store_metrics(
+    platform: Platform, key: PartitionKey
+) -> tuple[pl.LazyFrame, pl.LazyFrame, assess.RowCounts, Commit]:
+    """Measure a recording as `quality_metrics`; what was read, what was counted, the commit."""
+    cleaned_commit = built(platform, CLEANED_TRAJECTORIES, key)
+    validated_commit = built(platform, VALIDATED_POINTS, key)
+    validated = platform.lake.scan(VALIDATED_POINTS, identity(key))
+    cleaned = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
+    reasons = reason_rows(platform, key)
+    counts = assess.RowCounts(
+        raw=built(platform, RAW_TRAJECTORIES, key).rows,
+        validated=validated_commit.rows,
+        quarantined=rows_of(platform, QUARANTINE, key),
+        by_reason=reasons,
+        by_flag={
+            name.removeprefix(FLAGGED): rows
+            for name, rows in validated_commit.provenance.rows.items()
+            if name.startswith(FLAGGED)
+        },
+    )
+    metrics = assess.assess(validated, cleaned, counts, SITES[key.highway_id], key.recording)
+    commit = platform.lake.replace(
+        QUALITY_METRICS,
+        identity(key),
+        [metrics],
+        provenance(platform, "quality_report", {}, cleaned_commit),
+    )
+    return validated, cleaned, counts, commit
+
+
+def store_corpus_summary(platform: Platform) -> Commit:
+    """Every recording of the lake side by side as `corpus_summary`, and the DuckDB catalog.
+
+    Both speak of the lake as a whole, so both are made when recordings have changed.
+    """
+    keys = [PartitionKey.parse(key) for key in platform.landing.partitions()]
+    rows = [corpus_row(platform, key) for key in keys]
+    commit = platform.lake.replace(
+        CORPUS_SUMMARY,
+        {},
+        [pl.DataFrame(rows, schema=CORPUS_SUMMARY.schema, orient="row")] if rows else [],
+        Provenance(run_id=platform.run_id, code_version=CODE_VERSIONS["corpus_summary"]),
+    )
+    catalog.write_catalog(platform.catalog, platform.lake, TABLES.values())
+    return commit
+
+
+def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:
+    """What the lake holds of one recording, in the columns of `corpus_summary`."""
+    failed = platform.lake.scan(QUALITY_METRICS, identity(key)).select((~pl.col("passed")).sum())
+    return {
+        "highway_id": key.highway_id,
+        "recording": key.recording,
+        "date": key.date,
+        "rows_raw": rows_of(platform, RAW_TRAJECTORIES, key),
+        "rows_validated": rows_of(platform, VALIDATED_POINTS, key),
+        "rows_quarantined": rows_of(platform, QUARANTINE, key),
+        "points_cleaned": rows_of(platform, CLEANED_TRAJECTORIES, key),
+        "trajectories": rows_of(platform, TRAJECTORY_SEGMENTS, key),
+        "metrics_failed": failed.collect().item() or 0,
+    }
+
+
+def reason_rows(platform: Platform, key: PartitionKey) -> dict[str, int]:
+    """Quarantined rows of a recording by rule, most frequent first."""
+    counts = (
+        platform.lake.scan(QUARANTINE, identity(key))
+        .select(pl.col("reasons").list.explode())
+        .group_by("reasons")
+        .len()
+        .sort("len", "reasons", descending=[True, False])
+        .collect()
+    )
+    return dict(counts.iter_rows())
+
+
+def rows_of(platform: Platform, table: Table, key: PartitionKey) -> int:
+    """Rows of a recording in the current version of `table`, read from the rows themselves."""
+    return platform.lake.scan(table, identity(key)).select(pl.len()).collect().item()
+
+
+def report_folder(reports: Path, key: PartitionKey) -> Path:
+    """Where the report files of a recording are."""
+    return reports / key.highway_id / key.recording

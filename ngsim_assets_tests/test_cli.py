@@ -1,0 +1,166 @@
+"""The `ngsim` command as a user meets it: answers, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ngsim_assets.cli import main
+from ngsim_assets.highway.simulate import Scenario, simulate_to
+
+KEY = "us-101|2005-06-15T0750"
+
+
+@dataclass
+class Ngsim:
+    """Runs the command in this process, as its entry point does."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: object, code: int = 0) -> tuple[str, str]:
+        self.monkeypatch.setattr(sys, "argv", ["ngsim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = self.capsys.readouterr()
+        assert stop.value.code == code, printed.err
+        assert "Traceback" not in printed.err
+        return printed.out, printed.err
+
+
+@pytest.fixture
+def ngsim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ngsim:
+    monkeypatch.setenv("NGSIM_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Ngsim(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("simulated") / "us101.csv"
+    simulate_to(path, Scenario(minutes=0.2, seed=5), layout="export", faults=0.01)
+    return path
+
+
+def test_ingest_builds_every_table_and_questions_are_answered(
+    ngsim: Ngsim, simulated: Path, tmp_path: Path
+) -> None:
+    out, _ = ngsim("ingest", simulated, "--json")
+    told = json.loads(out)
+    (recording,) = told["recordings"]
+    assert recording["recording"] == KEY
+    assert recording["raw"] == recording["validated"] + recording["quarantined"]
+
+    out, err = ngsim("ingest", simulated)
+    assert "up to date" in err
+
+    out, _ = ngsim("query", "SELECT count(*) AS n FROM cleaned_trajectories", "--json")
+    assert json.loads(out) == [{"n": recording["cleaned"]}]
+
+    vehicle = pl.read_parquet(
+        next((tmp_path / "data/lake/cleaned_trajectories").rglob("*.parquet"))
+    )["vehicle_id"][0]
+    ngsim("vehicle", KEY, vehicle, "--output", tmp_path / "one.parquet")
+    one = pl.read_parquet(tmp_path / "one.parquet")
+    assert one["vehicle_id"].unique().to_list() == [vehicle]
+    assert one["frame"].is_sorted()
+
+    out, _ = ngsim("report", KEY, "--json")
+    assert json.loads(out)["partition"]["recording"] == "2005-06-15T0750"
+    out, _ = ngsim("status", "--json")
+    assert json.loads(out)["recordings"][0]["stale"] == []
+    assert (tmp_path / "data" / "catalog.duckdb").exists()
+
+
+def test_check_stores_nothing(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:
+    out, _ = ngsim("check", simulated, "--json")
+    (recording,) = json.loads(out)["recordings"]
+    assert recording["rows"] == recording["passed"] + recording["refused"]
+    assert sum(recording["reasons"].values()) >= recording["refused"] > 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_bad_file_does_not_stop_the_others(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("lane closures on Tuesday\n" * 30)
+    (tmp_path / "empty.csv").touch()
+    out, err = ngsim("register", tmp_path / "notes.txt", simulated, tmp_path / "empty.csv", code=1)
+    assert out.split() == [KEY]
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3
+    assert "notes.txt" in errors[0]
+    assert "empty.csv" in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "code"),
+    [
+        (["ingest", "absent.csv"], "absent.csv", 1),
+        (["report", "us-101|1999-01-01T0000"], "no recording us-101|1999-01-01T0000", 1),
+        (["query", "SELECT * FROM nothing"], "nothing", 2),
+        (["simulate", "x.csv", "--highway", "route-66"], "route-66", 1),
+        (["simulate", "x.csv", "--format", "xlsx"], "xlsx", 2),
+        (["no-such-command"], "no-such-command", 2),
+    ],
+)
+def test_mistakes_get_one_line_and_an_exit_code(
+    ngsim: Ngsim, arguments: list[str], expected: str, code: int
+) -> None:
+    _, err = ngsim(*arguments, code=code)
+    assert expected in err
+
+
+def test_a_wrong_setting_is_named(ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NGSIM_WORKERS", "many")
+    _, err = ngsim("status", code=2)
+    assert "NGSIM_WORKERS" in err
+
+
+def test_every_command_has_help_with_an_example(ngsim: Ngsim) -> None:
+    out, _ = ngsim("--help")
+    commands = [
+        "demo", "simulate", "register", "ingest", "check", "report", "query", "vehicle", "status",
+    ]  # fmt: skip
+    for command in commands:
+        assert command in out
+        out_of_command, _ = ngsim(command, "--help")
+        assert "Example" in out_of_command
+
+
+def test_dagster_materializes_what_was_registered(simulated: Path, tmp_path: Path) -> None:
+    """The two commands of the README, as processes of their own."""
+    environment = {
+        **os.environ,
+        "NGSIM_DATA": str(tmp_path / "data"),
+        "DAGSTER_HOME": str(tmp_path / "home"),
+    }
+    scripts = Path(sys.executable).parent
+    registered = subprocess.run(
+        [scripts / "ngsim", "register", simulated],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert registered.stdout.split() == [KEY]
+    built = subprocess.run(
+        [
+            *[scripts / "dagster", "asset", "materialize", "-m", "ngsim_assets.definitions"],
+            *["--select", "raw_trajectories,validated_points,quarantine", "--partition", KEY],
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr[-2000:]
+    assert list((tmp_path / "data/lake/validated_points").rglob("*.parquet"))
