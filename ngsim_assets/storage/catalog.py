@@ -131,15 +131,11 @@ def write_catalog(path: Path, storage: ParquetStorage, tables: Iterable[Table]) 
 
 
 def _rows(storage: ParquetStorage, table: Table) -> str:
-    """SELECT of the table's rows: its columns, in order and type, whatever the files hold.
-
-    The empty first half fixes names and types, so a table without files is a view as well and
-    files older than a column read as null.
-    """
-    columns = ", ".join(
+    """SELECT of the table's rows: its columns, in order and type."""
+    nothing = ", ".join(
         f"NULL::{_sql_type(dtype)} AS {_quoted(name)}" for name, dtype in table.schema.items()
     )
-    nothing = f"SELECT {columns} WHERE false"
+    nothing = f"SELECT {nothing} WHERE false"
     files = storage.files(table)
     if not files:
         return nothing
@@ -150,10 +146,13 @@ def _rows(storage: ParquetStorage, table: Table) -> str:
         f"{_text(name)}: {_sql_type(table.schema[name])}" for name in table.partition_by
     )
     options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
-    if _differ_in_columns(files, storage.history(table)):
-        options += ", union_by_name = true"  # opens every file, so only where it must
-    # every name and path in it is quoted above
-    return f"{nothing} UNION ALL BY NAME SELECT * FROM read_parquet([{paths}]{options})"  # noqa: S608
+    # every name and path below is quoted above
+    if not storage.has_columns(table) or _differ_in_columns(files, storage.history(table)):
+        # opens every file, so only where it must; the empty half adds what no file has yet
+        options += ", union_by_name = true"
+        return f"{nothing} UNION ALL BY NAME SELECT * FROM read_parquet([{paths}]{options})"  # noqa: S608
+    columns = ", ".join(_quoted(name) for name in table.schema.names())
+    return f"SELECT {columns} FROM read_parquet([{paths}]{options})"  # noqa: S608
 
 
 def _differ_in_columns(files: Iterable[DataFile], history: Sequence[Version]) -> bool:

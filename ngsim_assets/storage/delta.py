@@ -131,6 +131,11 @@ class DeltaLog:
             return None
         return base.version + 1
 
+    def columns(self) -> set[str]:
+        """Names of the table's columns, none if there is no table."""
+        delta = self._newest()
+        return {field.name for field in delta.schema().fields} if delta else set()
+
     def history(self) -> dict[int, dict[str, Any]]:
         """`commitInfo` of every version, oldest first."""
         with self._lock:

@@ -160,6 +160,10 @@ class ParquetStorage:
         snapshot = log.current() if version is None else log.at(version)
         return list(snapshot.of(partition)) if snapshot else []
 
+    def has_columns(self, table: Table) -> bool:
+        """Whether the table in the lake has every column of the model yet."""
+        return set(table.columns) <= self._log(table).columns()
+
     def history(self, table: Table) -> list[Version]:
         """Every version of the table, newest first."""
         return [

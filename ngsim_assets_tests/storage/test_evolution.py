@@ -35,6 +35,8 @@ COUNTED = replace(SAMPLES, model=CountedSample)
 def test_a_new_column_reads_as_null_in_old_rows(lake: ParquetStorage) -> None:
     lake.replace(SAMPLES, HERE, [samples()])
     assert lake.scan(WEIGHED).select("weight").collect()["weight"].null_count() == 12
+    with catalog.connect(lake, [WEIGHED]) as connection:
+        assert connection.sql("SELECT count(weight), count(*) FROM samples").fetchall() == [(0, 12)]
     rows = samples(site="there").with_columns(weight=pl.lit(2.5))
     lake.replace(WEIGHED, THERE, [rows])
     read = lake.scan(WEIGHED).collect()
