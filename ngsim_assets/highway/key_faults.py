@@ -6,6 +6,7 @@ with the others. Does not belong here: rows whose key nobody else has.
 
 from __future__ import annotations
 
+import itertools
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 _NULL: Final = np.int64(-(2**63))
+_BLOCK: Final = 16_384
 _REACH: Final = 50  # frames: who is further away says nothing about where a vehicle is
 
 
@@ -78,15 +80,25 @@ def key_faults(
     tied = same[:-1] | same[1:]
     if not tied.any():
         return faults
-    at = np.flatnonzero(tied)
-    shared = rows.select(*DELIVERED, "source_file")[at]
-    values = np.stack([_as_integers(shared[name]) for name in DELIVERED], axis=1)
-    # Rank, not order of appearance: only equality counts, and it must not depend on the chunk.
-    file = shared["source_file"].rank("dense").to_numpy().astype(np.int32)
-    first = np.flatnonzero(~same[:-1][at])
+    compared = rows.select(*DELIVERED, "source_file")
     everybody = _Rows(vehicle, frame, x, y, sound, faults)
-    _settle(first, _Shared(at, values, file), everybody)
+    at = np.flatnonzero(tied)
+    begins = np.flatnonzero(~same[:-1][at])
+    for start, end in _blocks(begins, at.size):
+        here = at[start:end]
+        shared = compared[here]
+        values = np.stack([_as_integers(shared[name]) for name in DELIVERED], axis=1)
+        file = _as_integers(shared["source_file"]).astype(np.int32)
+        groups = begins[np.searchsorted(begins, start) : np.searchsorted(begins, end)] - start
+        _settle(groups, _Shared(here, values, file), everybody)
     return faults
+
+
+def _blocks(begins: Longs, size: int) -> list[tuple[int, int]]:
+    """Parts of about _BLOCK rows that split no group, so that their values stay in the cache."""
+    after = np.searchsorted(begins, np.arange(_BLOCK, size, _BLOCK))
+    edges = np.unique(begins[after[after < begins.size]])
+    return list(itertools.pairwise([0, *edges.tolist(), size]))
 
 
 def _as_integers(column: pl.Series) -> Longs:
@@ -96,103 +108,98 @@ def _as_integers(column: pl.Series) -> Longs:
     elif column.dtype.is_integer():
         whole = column.cast(pl.Int64)
     else:
+        # Rank, not order of appearance: only equality counts.
         whole = column.cast(pl.String).rank("dense").cast(pl.Int64)
     return whole.fill_null(int(_NULL)).to_numpy()
 
 
 # Where a row came from is no observation: a file that names the site tells no more than another.
 _OBSERVED: Final = DELIVERED.index("location")
+_OTHER: Final = -1000  # below any difference in numbers of columns
 
 
 @njit(cache=True, nogil=True)
 def _settle(first: Longs, shared: _Shared, rows: _Rows) -> None:
     """Judge every group of rows with one key, in order of time."""
+    _mark_copies(first, shared, rows.faults)
+    at, values, file = shared
+    faults, sound = rows.faults, rows.sound
     for group in range(first.size):
         start = first[group]
-        end = first[group + 1] if group + 1 < first.size else shared.at.size
-        _mark_copies(shared, start, end, rows.faults)
-        believed = _believed(shared, start, end, rows)
-        if believed >= 0:
-            _mark_others(shared, start, end, believed, rows)
+        end = first[group + 1] if group + 1 < first.size else at.size
+        latest = -1
+        for row in range(start, end):
+            if sound[at[row]] and faults[at[row]] == 0:
+                latest = row
+        rivals = 0
+        for row in range(start, latest):
+            if sound[at[row]] and faults[at[row]] == 0 and file[row] == file[latest]:
+                rivals += 1
+        believed = _nearest(shared, start, latest, rows) if rivals > 0 else latest
+        kept = believed
+        for row in range(start, latest + 1):
+            if row == believed or not sound[at[row]] or faults[at[row]] != 0:
+                continue
+            if file[row] == file[believed]:
+                faults[at[row]] = KEY_CONFLICT
+                continue
+            fuller = _fuller(values, row, believed, kept)
+            if fuller == _OTHER:
+                faults[at[row]] = SUPERSEDED
+            elif fuller > 0 or (fuller == 0 and row < kept):
+                faults[at[kept]] = DUPLICATE_ACROSS_FILES
+                kept = row
+            else:
+                faults[at[row]] = DUPLICATE_ACROSS_FILES
 
 
 @njit(cache=True, nogil=True)
-def _open(shared: _Shared, row: int, rows: _Rows) -> bool:
-    """Whether a row is still a candidate."""
-    return bool(rows.sound[shared.at[row]] and rows.faults[shared.at[row]] == 0)
+def _mark_copies(first: Longs, shared: _Shared, faults: Codes) -> None:
+    at, values, file = shared
+    for group in range(first.size):
+        start = first[group]
+        end = first[group + 1] if group + 1 < first.size else at.size
+        for row in range(start + 1, end):
+            for earlier in range(start, row):
+                same = file[earlier] == file[row]
+                column = 0
+                while same and column < values.shape[1]:
+                    same = values[row, column] == values[earlier, column]
+                    column += 1
+                if same:
+                    faults[at[row]] = EXACT_DUPLICATE
+                    break
 
 
 @njit(cache=True, nogil=True)
-def _believed(shared: _Shared, start: int, end: int, rows: _Rows) -> int:
-    """The row of the latest delivery that lies nearest to its neighbours in time, -1 for none."""
-    latest = -1
-    for row in range(start, end):
-        if _open(shared, row, rows):
-            latest = row
+def _fuller(values: npt.NDArray[np.int64], row: int, believed: int, kept: int) -> int:
+    """How many more values `row` tells than `kept`; _OTHER if it contradicts `believed`."""
+    more = 0
+    for column in range(_OBSERVED):
+        value = values[row, column]
+        if value != _NULL:
+            more += 1
+            if value != values[believed, column] and values[believed, column] != _NULL:
+                return _OTHER
+        if values[kept, column] != _NULL:
+            more -= 1
+    return more
+
+
+@njit(cache=True, nogil=True)
+def _nearest(shared: _Shared, start: int, latest: int, rows: _Rows) -> int:
+    """Of the open rows of the latest file the one nearest to its neighbours in time."""
     believed = latest
     nearest = np.inf
-    for row in range(start, end):
-        if _open(shared, row, rows) and shared.file[row] == shared.file[latest]:
+    for row in range(start, latest + 1):
+        is_open = rows.sound[shared.at[row]] and rows.faults[shared.at[row]] == 0
+        if is_open and shared.file[row] == shared.file[latest]:
             off = _off_the_line(shared.at[row], rows)
             # of two that fit alike, the later line
             if off <= nearest:
                 nearest = off
                 believed = row
     return believed
-
-
-@njit(cache=True, nogil=True)
-def _mark_others(shared: _Shared, start: int, end: int, believed: int, rows: _Rows) -> None:
-    kept = believed
-    for row in range(start, end):
-        if row == believed or not _open(shared, row, rows):
-            continue
-        if shared.file[row] == shared.file[believed]:
-            rows.faults[shared.at[row]] = KEY_CONFLICT
-        elif not _agree(shared.values, row, believed):
-            rows.faults[shared.at[row]] = SUPERSEDED
-        else:
-            fuller = _told(shared.values, row) - _told(shared.values, kept)
-            if fuller > 0 or (fuller == 0 and row < kept):
-                rows.faults[shared.at[kept]] = DUPLICATE_ACROSS_FILES
-                kept = row
-            else:
-                rows.faults[shared.at[row]] = DUPLICATE_ACROSS_FILES
-
-
-@njit(cache=True, nogil=True)
-def _mark_copies(shared: _Shared, start: int, end: int, faults: Codes) -> None:
-    for row in range(start + 1, end):
-        for earlier in range(start, row):
-            if shared.file[earlier] != shared.file[row]:
-                continue
-            same = True
-            for column in range(shared.values.shape[1]):
-                if shared.values[row, column] != shared.values[earlier, column]:
-                    same = False
-                    break
-            if same:
-                faults[shared.at[row]] = EXACT_DUPLICATE
-                break
-
-
-@njit(cache=True, nogil=True)
-def _agree(values: npt.NDArray[np.int64], one: int, other: int) -> bool:
-    """Whether two rows tell the same wherever both tell something."""
-    for column in range(_OBSERVED):
-        told = values[one, column] != _NULL and values[other, column] != _NULL
-        if told and values[one, column] != values[other, column]:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _told(values: npt.NDArray[np.int64], row: int) -> int:
-    told = 0
-    for column in range(_OBSERVED):
-        if values[row, column] != _NULL:
-            told += 1
-    return told
 
 
 @njit(cache=True, nogil=True)

@@ -32,6 +32,14 @@ def test_copies_in_one_file_keep_the_first() -> None:
     assert reason_counts(judge(raw.lazy(), US_101)).collect().rows() == [("exact_duplicate", 120)]
 
 
+def test_many_copies_are_all_found() -> None:
+    raw = recording(vehicles=40, frames=500, lanes=5, speed=8.0)
+    twice = pl.concat([raw, again(raw)])
+    judged = judge(twice.lazy(), US_101)
+    assert reason_counts(judged).collect().rows() == [("exact_duplicate", raw.height)]
+    assert accepted(judged).collect()["source_row"].to_list() == raw["source_row"].to_list()
+
+
 def test_a_conflict_is_won_by_the_row_its_neighbours_agree_with() -> None:
     lies = again(CLEAN.filter(ROW), local_y=shifted("local_y", 15.0))
     for raw in (

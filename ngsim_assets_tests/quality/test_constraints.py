@@ -90,7 +90,7 @@ def faulty_fields(model: type[BaseModel], row: dict[str, Any]) -> set[str]:
     return set()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ROWS)
 def test_pydantic_and_compiled_rules_agree_row_by_row_and_field_by_field(
     rows: list[dict[str, Any]],
