@@ -24,12 +24,12 @@ FRAME: Final = 0.1  # s
 BLIP: Final = 1
 JUMP: Final = 2
 
-# Delivered speeds are smoothed over about half a second (Coifman & Li 2017), so positions are
-# differentiated over as much: the chord from 3 frames before to 3 frames after.
+# Delivered speeds are smoother than differences of single frames: positions are differentiated
+# over the chord from 3 frames before to 3 frames after.
 _REACH: Final = 3
 
 # A vehicle that skips a lane and is back this soon has not been there: crossing one lane takes
-# 4.6 s on average (Toledo & Zohar 2007, NGSIM), two there and two back could not take 1.5 s.
+# 5 to 6 s on average (Toledo & Zohar 2007), two there and two back could not take 1.5 s.
 _BLIP_FRAMES: Final = 15
 
 UNKNOWN: Final = -1

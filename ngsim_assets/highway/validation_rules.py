@@ -245,7 +245,7 @@ def track_rules(parameters: ValidationParameters) -> list[Rule]:
             pl.col("lane_fault") == tracks.BLIP,
             "the lane is another for one frame, or skips a lane for up to 1.5 s, between rows "
             "in one lane",
-            "crossing one lane takes 4.6 s on average (Toledo & Zohar 2007)",
+            "crossing one lane takes 5 to 6 s on average (Toledo & Zohar 2007)",
         ),
         Rule(
             "class_changes",
