@@ -20,7 +20,7 @@ VEHICLE_TYPES: dict[int, str] = {1: "motorcycle", 2: "auto", 3: "truck"}
 """Delivered v_class to vehicle_type (FHWA data dictionary)."""
 
 ASSUMED_CLASS = 2
-"""Class of a vehicle whose rows tell none: 96 to 98 % of the rows of the real excerpts are autos."""
+"""Class of a vehicle whose rows tell none: 96 to 98 % of the real excerpts' rows are autos."""
 
 LANE_NOT_TOLD = (0, 9999)
 """Lane numbers that say that the lane is not known."""
