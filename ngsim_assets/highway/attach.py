@@ -17,24 +17,43 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def _pieces(vehicle: Any) -> Any:
-    """First row and end of every vehicle as a table by number, and the lowest number.
-
-    The table has two columns; 0, 0 where there is no such vehicle.
-    """
+    """Numbers of the vehicles, ascending, with first row and end of each."""
     n = len(vehicle)
-    low = high = vehicle[0] if n > 0 else 0
+    count = 0
     for i in range(n):
-        low = min(low, vehicle[i])
-        high = max(high, vehicle[i])
-    table = np.empty((high - low + 1, 2), dtype=np.int64)
-    for k in range(len(table)):
-        table[k, 0] = table[k, 1] = 0
-    for i in range(n):
-        k = vehicle[i] - low
         if i == 0 or vehicle[i - 1] != vehicle[i]:
-            table[k, 0] = i
-        table[k, 1] = i + 1
-    return table, low
+            count += 1
+    number = np.empty(count, dtype=np.int64)
+    first = np.empty(count + 1, dtype=np.int64)
+    count = 0
+    for i in range(n):
+        if i == 0 or vehicle[i - 1] != vehicle[i]:
+            number[count] = vehicle[i]
+            first[count] = i
+            count += 1
+    first[count] = n
+    rank = np.argsort(number)
+    table = np.empty((count, 3), dtype=np.int64)
+    for k in range(count):
+        table[k, 0] = number[rank[k]]
+        table[k, 1] = first[rank[k]]
+        table[k, 2] = first[rank[k] + 1]
+    return table
+
+
+@njit(cache=True, nogil=True)
+def _piece(table: Any, vehicle: int, guess: int) -> int:
+    """Row of `table` (from `_pieces`) of a vehicle, tried at `guess` first; -1 where absent."""
+    if 0 <= guess < len(table) and table[guess, 0] == vehicle:
+        return guess
+    low, high = 0, len(table)
+    while low < high:
+        middle = (low + high) // 2
+        if table[middle, 0] < vehicle:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(table) and table[low, 0] == vehicle else -1
 
 
 @njit(cache=True, nogil=True)
@@ -60,14 +79,14 @@ def nearest_rows(vehicle: Any, frame: Any, source_vehicle: Any, source_frame: An
     """
     n = len(vehicle)
     before, after = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    table, low = _pieces(source_vehicle)
-    at = 0
+    table = _pieces(source_vehicle)
+    at = k = 0
     for i in range(n):
-        k = vehicle[i] - low
-        if k < 0 or k >= len(table) or table[k, 1] == 0:
+        k = _piece(table, vehicle[i], k)
+        if k < 0:
             before[i] = after[i] = -1
             continue
-        first, last = table[k, 0], table[k, 1]
+        first, last = table[k, 1], table[k, 2]
         if not (first <= at < last):
             at = first
         if source_frame[at] < frame[i]:
@@ -98,14 +117,16 @@ def positions_ahead(
         for i in range(n):
             found[i] = math.nan
         return found
-    table, low = _pieces(other_vehicle)
-    at = 0
+    table = _pieces(other_vehicle)
+    at = k = 0
     for i in range(n):
         found[i] = math.nan
-        k = ahead[i] - low
-        if ahead[i] <= 0 or k < 0 or k >= len(table) or table[k, 1] == 0:
+        if ahead[i] <= 0:
             continue
-        first, last = table[k, 0], table[k, 1]
+        k = _piece(table, ahead[i], k)
+        if k < 0:
+            continue
+        first, last = table[k, 1], table[k, 2]
         at += 1
         if not (first <= at < last and other_frame[at] == frame[i]):
             at = _search(other_frame, first, last, frame[i])

@@ -385,6 +385,8 @@ def reconstruct_stretches(
             for i in range(n):
                 if state[a + i] == OBSERVED and (work[0, 1, i] == 0.0 or work[1, 1, i] == 0.0):
                     state[a + i] = REPAIRED
+        elif options.one_way:
+            order(work[_ALONG, 3, :n], 1.0, scratch[0])
         for axis in range(2):
             for i in range(n):
                 place = work[axis, 3, i] + origin[axis]

@@ -12,7 +12,22 @@ import numpy as np
 from numba import njit
 
 # Vehicle numbers are small; a table over a wider range than this is not worth its memory.
-_WIDEST_RANGE = 50_000_000
+_WIDEST_RANGE = 10_000_000
+
+
+@njit(cache=True, nogil=True)
+def _ascending(vehicle: Any, frame: Any) -> int:
+    """`order_of` for vehicles whose numbers must ascend too."""
+    found = 0
+    for i in range(1, len(vehicle)):
+        if vehicle[i] < vehicle[i - 1]:
+            return 2
+        if vehicle[i] == vehicle[i - 1]:
+            if frame[i] < frame[i - 1]:
+                return 2
+            if frame[i] == frame[i - 1]:
+                found = 1
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -30,7 +45,7 @@ def order_of(vehicle: Any, frame: Any) -> int:
         low = min(low, vehicle[i])
         high = max(high, vehicle[i])
     if high - low > _WIDEST_RANGE:
-        return 2
+        return _ascending(vehicle, frame)
     met = np.zeros(high - low + 1, dtype=np.uint8)
     found = 0
     for i in range(n):

@@ -22,6 +22,7 @@ from ngsim_assets.highway.clean import (
 )
 from ngsim_assets.highway.filters import Dedupe, Impute, Outliers, Pipeline, Smooth
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
+from ngsim_assets.highway.simulate import Scenario, simulate
 from ngsim_assets.highway.sites import PEACHTREE, US_101
 from ngsim_assets_tests.highway import driven
 
@@ -195,6 +196,32 @@ def test_nothing_in_nothing_out() -> None:
     assert clean(driven.points(empty).lazy(), US_101).collect().height == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_whatever_comes_in_is_finite_and_in_order(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 80))
+    frame = np.cumsum(random.choice([1, 1, 1, 2, 7, 20, 21, 300], n))
+    y = np.cumsum(random.normal(1.0, random.choice([0.01, 1.0, 30.0]), n))
+    y[random.random(n) < 0.1] += random.choice([-500.0, 3.0, 1e4])
+    rows = pl.DataFrame(
+        {
+            "vehicle_id": random.integers(1, 4, n).astype(np.int32),
+            "frame": frame.astype(np.int32),
+            "x_position": random.normal(0.0, 1.0, n),
+            "y_position": y,
+        }
+    )
+    for method in (RobustWhittaker(), MovingAverage()):
+        out = _collected(rows, method=method)
+        motion = out.select(pl.selectors.float().exclude("x_raw", "y_raw"))
+        assert motion.select(pl.all().is_finite().all()).row(0) == (True,) * motion.width
+        assert out.filter(pl.col("state") != "imputed").height == n
+        assert out.select("vehicle_id", "frame").is_unique().all()
+        if method == RobustWhittaker():
+            assert (out["velocity_y"] >= 0.0).all()
+
+
 # where the road has two directions
 
 
@@ -341,6 +368,32 @@ def test_errors_shrink_whatever_their_colour(white: float, drift: float, seconds
     assert cleaned[1] < 0.05 * raw_rate
     assert cleaned[0] < averaged[0]
     assert cleaned[1] < averaged[1]
+
+
+def test_a_simulated_recording_meets_the_accuracy_wanted() -> None:
+    """NGSIM's own kind of error: half the error of delivered speeds, 15 % of accelerations."""
+    made = simulate(Scenario(minutes=1.0, congestion="congested", noise="ngsim", seed=4))
+    delivered, truth = made.recording, made.truth
+    foot = 0.3048
+    rows = delivered.select(
+        "vehicle_id",
+        frame="frame_id",
+        x_position=pl.col("local_x") * foot / 1000,
+        y_position=pl.col("local_y") * foot / 1000,
+        speed=pl.col("v_vel") * foot / 100,
+        acceleration=pl.col("v_acc") * foot / 100,
+    )
+    jerk = rows.select(pl.col("acceleration").diff().over("vehicle_id") / 0.1).to_series()
+    assert 0.1 < (jerk.drop_nulls().abs() > 15.0).mean() < 0.25  # type: ignore[operator]
+    out = _collected(rows)
+    for ours, theirs, share in (
+        ("velocity_y", "speed", 0.5),
+        ("acceleration_y", "acceleration", 0.15),
+    ):
+        actual = truth[theirs].to_numpy()
+        raw = _rms(rows[theirs].to_numpy() - actual)
+        assert _rms(out[ours].to_numpy() - actual) < share * raw
+    assert (out["state"] == "repaired").mean() < 0.001  # type: ignore[operator]
 
 
 # the rest of the columns
