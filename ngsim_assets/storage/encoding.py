@@ -269,7 +269,9 @@ def _on_grid(values: pl.Series, resolution: float | None) -> pa.Array:
                 raise ValueError("has NaN or infinity")
             grid = np.where(np.isfinite(grid), grid, stored)  # far beyond where the grid matters
     if floats.null_count and floats.offset:
-        validity = _arrow_of(values.is_not_null().rechunk()).buffers()[1]
+        # a slice shares its bitmap with the whole column, from a bit in the middle of it on
+        present = np.packbits(values.is_not_null().to_numpy(), bitorder="little")
+        validity = pa.py_buffer(present)
     return pa.Array.from_buffers(
         pa.float64(),
         len(floats),

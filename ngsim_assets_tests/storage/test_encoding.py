@@ -192,3 +192,20 @@ def test_one_vehicle_is_read_without_the_rest(tmp_path: Path) -> None:
     assert one.collect().equals(logical(rows).filter(pl.col("thing") == 11))
     with pytest.raises((pl.exceptions.ComputeError, OSError)):
         lake.scan(SAMPLES).collect()
+
+
+def test_nulls_stay_where_they_are_across_row_groups(tmp_path: Path) -> None:
+    """Slices of a frame share its bitmaps of nulls, from any bit on."""
+    nullable = ["place", "exact", "feet", "east", "name", "seen", "rules", "lanes", "since"]
+    rows = samples(things=7, steps=731)
+    random = np.random.default_rng(11)
+    rows = rows.with_columns(
+        pl.when(pl.Series(random.random(rows.height) < 0.7)).then(name).alias(name)
+        for name in nullable
+    )[3:-5]
+    lake = ParquetStorage(tmp_path, WriteOptions(row_group_rows=1009))
+    lake.replace(SAMPLES, HERE, [rows])
+    back = lake.scan(SAMPLES, HERE).collect().sort("thing", "step")
+    for name in nullable:
+        assert back[name].is_null().to_list() == rows[name].is_null().to_list(), name
+    assert back.equals(logical(rows))
