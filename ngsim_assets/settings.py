@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     @property
     def catalog(self) -> Path:
         """DuckDB file with a view per table."""
-        return self.data / "catalog.duckdb"
+        return self.data / "ngsim.duckdb"
 
     @property
     def dagster_home(self) -> Path:

@@ -79,7 +79,7 @@ def test_ingest_builds_every_table_and_questions_are_answered(
     assert json.loads(out)["partition"]["recording"] == "2005-06-15T0750"
     out, _ = ngsim("status", "--json")
     assert json.loads(out)["recordings"][0]["stale"] == []
-    assert (tmp_path / "data" / "catalog.duckdb").exists()
+    assert (tmp_path / "data" / "ngsim.duckdb").exists()
 
 
 def test_check_stores_nothing(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:
