@@ -181,6 +181,9 @@ def _command(
     slot = state.slot[i]
     m = road.mainline
     v0 = _wanted_speed(i, slot, limits, road, drivers, state)
+    if _merging(i, road, drivers, state) and leaders[i, m - 1] >= 0:
+        # hardly faster than the traffic it has to merge into
+        v0 = min(v0, max(3.0, state.speed[leaders[i, m - 1]] + 2.0))
     a = _following(i, leaders[i, slot], v0, drivers, state)
     old = _also_in(i, state)
     if old >= 0:
@@ -202,9 +205,14 @@ def _command(
                 drivers.comfortable_braking[i] + 1.0,
             ),
         )
-        if y > road.merge_start and leaders[i, m - 1] >= 0:
-            beside = _following(i, leaders[i, m - 1], v0, drivers, state)
-            a = min(a, max(beside, -_COURTESY_BRAKING))
+        beside = leaders[i, m - 1]
+        if (
+            y > road.merge_start
+            and beside >= 0
+            and state.position[beside] - drivers.length[beside] - y > 1.0
+        ):
+            # the one it will merge behind
+            a = min(a, max(_following(i, beside, v0, drivers, state), -_COURTESY_BRAKING))
     elif slot == m - 1 and road.merge_start < y < road.merge_end:
         other = leaders[i, m]
         ahead = leaders[i, slot]
@@ -215,7 +223,9 @@ def _command(
             # beside it already: letting it in would block both
             and state.position[other] - drivers.length[other] - y > 0.8
         ):
-            a = min(a, max(_following(i, other, v0, drivers, state), -_COURTESY_BRAKING))
+            # nobody lets others stand at the end of their lane for long
+            courtesy = _COURTESY_BRAKING if state.speed[other] > 2.0 else 2.0 * _COURTESY_BRAKING
+            a = min(a, max(_following(i, other, v0, drivers, state), -courtesy))
     if v > 2.0:
         # nobody holds the pedal still: what seeds the waves that string instability grows
         w = drivers.wander
