@@ -183,7 +183,7 @@ def _command(
     v0 = _wanted_speed(i, slot, limits, road, drivers, state)
     if _merging(i, road, drivers, state) and leaders[i, m - 1] >= 0:
         # hardly faster than the traffic it has to merge into
-        v0 = min(v0, max(3.0, state.speed[leaders[i, m - 1]] + 2.0))
+        v0 = min(v0, max(3.0, float(state.speed[leaders[i, m - 1]]) + 2.0))
     a = _following(i, leaders[i, slot], v0, drivers, state)
     old = _also_in(i, state)
     if old >= 0:

@@ -88,9 +88,10 @@ NOISE: dict[str, Noise] = {
         smoothing=0.2,
     ),
 }
-"""Levels by name. By Punzo's test `ngsim` gives 17-20 % of jerks over 15 m/s³ (published:
+"""Levels by name. By Punzo's test `ngsim` gives 18-19 % of jerks over 15 m/s³ (published:
 6.5-22.8), 63 % of one-second windows with several sign inversions (72-75) and a third of all rows
-on a plateau of speed (32 % delivered); `light` is nearer the excerpt itself, 5-8 % of jerks."""
+on a plateau of speed (32 % delivered); `light` has 4-5 % of jerks
+(the excerpt itself: 8-9)."""
 
 
 @njit(cache=True, nogil=True)
