@@ -15,6 +15,9 @@ Hence truth is consistent to rounding: Δv = a dt and Δy = (v + v') dt/2 for ev
 Lanes of the model are *slots* 0..M-1 for the mainline (0 leftmost) and slot M for the ramp path:
 on-ramp, auxiliary or merging lane, off-ramp, one behind the other. A vehicle changing lanes
 occupies both slots until its body has left the old one.
+
+One file on purpose: numba's cache notices changes in a function's own file only, so a compiled
+caller would go on using what it once inlined from another one.
 """
 
 from __future__ import annotations
