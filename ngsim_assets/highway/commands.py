@@ -74,7 +74,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed, same file.")] = 1,
     congestion: Annotated[
         Literal["free", "moderate", "congested"], typer.Option(help="How dense the traffic is.")
-    ] = "congested",
+    ] = "moderate",
     faults: Annotated[
         float, typer.Option(help="Share of rows made faulty; labels are written beside.")
     ] = 0.0,

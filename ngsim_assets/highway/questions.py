@@ -19,6 +19,8 @@ from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, overview, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.sites import SITES
+from ngsim_assets.highway.validate import rules_table
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage import catalog
 from ngsim_assets.storage.schema import documentation_of
@@ -92,9 +94,8 @@ def report(
             .collect()
             .to_dicts(),
         )
-        console.note(
-            f"report: {(reporting.report_folder(settings.reports, wanted) / 'report.html').resolve()}"
-        )
+        page = reporting.report_folder(settings.reports, wanted) / "report.html"
+        console.note(f"report: {page.resolve()}")
 
 
 def query(
@@ -221,16 +222,30 @@ def status(as_json: AsJson = False) -> None:
 
 def schemas(
     write: Annotated[
-        Path | None, typer.Option(help="Write DATA_SCHEMAS.md into this folder.")
+        Path | None, typer.Option(help="Write DATA_SCHEMAS.md and RULES.md into this folder.")
     ] = None,
 ) -> None:
-    """Columns of every table: type, unit, resolution, meaning."""
-    text = schema_page()
-    if write is None:
-        typer.echo(text, nl=False)
-    else:
-        (write / "DATA_SCHEMAS.md").write_text(text)
-        console.note(f"{write / 'DATA_SCHEMAS.md'} written")
+    """Columns of every table and rules of every site, as the code has them."""
+    pages = {"DATA_SCHEMAS.md": schema_page(), "RULES.md": rules_page()}
+    for name, text in pages.items():
+        if write is None:
+            typer.echo(text, nl=False)
+        else:
+            (write / name).write_text(text)
+            console.note(f"{write / name} written")
+
+
+def rules_page() -> str:
+    """RULES.md: what rejects or flags a row at each site, with the source of each threshold."""
+    lines = [
+        "# Rules",
+        "",
+        "Generated from the code by `make docs`. A row that breaks a rejecting rule goes to",
+        "`quarantine` with the names of all rules it broke; flags are counted in the report.",
+    ]
+    for site in SITES.values():
+        lines += ["", f"## {site.title} (`{site.highway_id}`)", "", rules_table(site).rstrip()]
+    return "\n".join(lines) + "\n"
 
 
 def schema_page() -> str:
