@@ -24,6 +24,7 @@ from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile, writing
 from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance, Version
 from ngsim_assets.storage.partition_writer import PartitionWriter, Written
 from ngsim_assets.storage.partitions import checked, identity_of
+from ngsim_assets.storage.reading import read_file, scan_files
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.verify import Damage, damages, is_sound
 
@@ -104,24 +105,27 @@ class ParquetStorage:
         """
         log = self._log(table)
         snapshot = log.current() if version is None else log.at(version)
-        return _scan(table, log.folder, snapshot.of(partition) if snapshot else ())
+        return scan_files(table, log.folder, snapshot.of(partition) if snapshot else ())
 
     def frames(
-        self, table: Table, partition: Mapping[str, str], columns: Sequence[str] | None = None
+        self,
+        table: Table,
+        partition: Mapping[str, str],
+        columns: Sequence[str] | None = None,
+        *,
+        physical: bool = False,
     ) -> Iterator[pl.DataFrame]:
         """Rows of the partition in order, one frame per data file, as one version holds them.
 
-        DamagedFile if one cannot be read.
+        Decimals come as integers in units of the last place if `physical`, which costs less
+        to read and to hold: Int32 up to nine digits, else Int64. DamagedFile if a file cannot
+        be read.
         """
         log = self._log(table)
         snapshot = log.current()
+        wanted = table.schema.names() if columns is None else columns
         for file in snapshot.of(partition) if snapshot else ():
-            rows = _scan(table, log.folder, (file,))
-            try:
-                yield (rows if columns is None else rows.select(columns)).collect()
-            except (pl.exceptions.ComputeError, OSError) as error:
-                path = log.folder / file.path
-                raise DamagedFile(table.name, path, str(error).splitlines()[0]) from error
+            yield read_file(table, log.folder, file, wanted, physical=physical)
 
     def current(self, table: Table, partition: Mapping[str, str]) -> Commit | None:
         """What is live in the partition and which write made it; None if it was never written.
@@ -312,18 +316,3 @@ def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
 
 def _time(info: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
-
-
-def _scan(table: Table, folder: Path, files: Sequence[DataFile]) -> pl.LazyFrame:
-    if not files:
-        return pl.LazyFrame(schema=table.schema)
-    hive = {name: table.schema[name] for name in table.partition_by}
-    stored = {name: dtype for name, dtype in table.schema.items() if name not in hive}
-    return pl.scan_parquet(
-        [folder / file.path for file in files],
-        schema=stored,
-        hive_partitioning=bool(hive),
-        hive_schema=hive or None,
-        missing_columns="insert",
-        extra_columns="ignore",
-    ).select(table.schema.names())

@@ -123,6 +123,20 @@ def test_frames_are_files_in_order(tmp_path: Path) -> None:
     assert list(lake.frames(SAMPLES, THERE)) == []
 
 
+def test_physical_frames_hold_decimals_as_integers(lake: ParquetStorage) -> None:
+    rows = samples(12).with_columns(
+        pl.when(pl.col("step") % 3 > 0).then(pl.col("feet", "east") - 20_000)
+    )
+    lake.replace(SAMPLES, HERE, [rows])
+    read = pl.concat(lake.frames(SAMPLES, HERE, physical=True)).sort("thing", "step")
+    assert read.schema == PHYSICAL
+    assert read.select("feet", "east").equals(rows.select("feet", "east"))
+    frames = lake.frames(SAMPLES, HERE, ["place", "east", "site"], physical=True)
+    assert {tuple(frame.schema.items()) for frame in frames} == {
+        (("place", pl.Float64()), ("east", pl.Int64()), ("site", pl.String()))
+    }
+
+
 def test_no_more_chunks_are_held_than_threads(tmp_path: Path) -> None:
     lake = ParquetStorage(tmp_path, WriteOptions(file_rows=1))
     asked: list[int] = []
