@@ -22,10 +22,10 @@ demo: setup ## simulate a US-101 recording, run the whole graph on it, print whe
 	$(BIN)/ngsim demo
 
 test: setup ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 dev: setup ## Dagster's UI on http://127.0.0.1:3000
-	$(BIN)/ngsim status --quiet
+	$(BIN)/ngsim init
 	$(BIN)/dagster dev -m ngsim_assets.definitions -h 127.0.0.1 -p 3000
 
 lint: setup
@@ -39,7 +39,7 @@ types: setup
 check: lint types test ## what CI runs
 
 docs: setup ## regenerate the tables of docs/ from the code
-	$(BIN)/python -m ngsim_assets.cli schemas --write docs
+	$(BIN)/ngsim schemas --write docs
 
 bench: setup ## what it costs, against pandas and against the limit
 	$(BIN)/python -m benchmarks.end_to_end
