@@ -16,7 +16,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _pieces(vehicle: Any) -> Any:
+def pieces_of(vehicle: Any) -> Any:
     """Numbers of the vehicles, ascending, with first row and end of each."""
     n = len(vehicle)
     count = 0
@@ -43,7 +43,7 @@ def _pieces(vehicle: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _piece(table: Any, vehicle: int, guess: int) -> int:
-    """Row of `table` (from `_pieces`) of a vehicle, tried at `guess` first; -1 where absent."""
+    """Row of `table` (from `pieces_of`) of a vehicle, tried at `guess` first; -1 where absent."""
     if 0 <= guess < len(table) and table[guess, 0] == vehicle:
         return guess
     low, high = 0, len(table)
@@ -79,7 +79,7 @@ def nearest_rows(vehicle: Any, frame: Any, source_vehicle: Any, source_frame: An
     """
     n = len(vehicle)
     before, after = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-    table = _pieces(source_vehicle)
+    table = pieces_of(source_vehicle)
     at = k = 0
     for i in range(n):
         k = _piece(table, vehicle[i], k)
@@ -107,17 +107,13 @@ def nearest_rows(vehicle: Any, frame: Any, source_vehicle: Any, source_frame: An
 
 
 @njit(cache=True, nogil=True)
-def positions_ahead(
-    vehicle: Any, frame: Any, ahead: Any, other_vehicle: Any, other_frame: Any, other_y: Any
-) -> Any:
-    """Position of vehicle `ahead` (0: none) at the point's own frame; NaN where it is not seen."""
-    n = len(vehicle)
+def positions_ahead(frame: Any, ahead: Any, table: Any, other_frame: Any, other_y: Any) -> Any:
+    """Position of vehicle `ahead` (0: none) at each `frame`; NaN where it is not seen.
+
+    `table` (from `pieces_of`) says which rows of the others belong to which vehicle.
+    """
+    n = len(frame)
     found = np.empty(n)
-    if len(other_vehicle) == 0:
-        for i in range(n):
-            found[i] = math.nan
-        return found
-    table = _pieces(other_vehicle)
     at = k = 0
     for i in range(n):
         found[i] = math.nan

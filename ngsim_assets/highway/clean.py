@@ -11,6 +11,7 @@ filters, rules that reject rows (validate.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,25 +19,41 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.arrays import floats, integers
-from ngsim_assets.highway.attach import directions, nearest_rows, positions_ahead
-from ngsim_assets.highway.filters import Dedupe, Filter, Impute, Outliers, Smooth, in_order
+from ngsim_assets.highway.attach import directions, nearest_rows, pieces_of, positions_ahead
+from ngsim_assets.highway.filters import (
+    Dedupe,
+    Filter,
+    Impute,
+    Outliers,
+    Smooth,
+    in_order,
+    with_motion,
+    without_motion,
+)
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
 from ngsim_assets.highway.segments import segments
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.highway.smoothing import Method, MotionLimits, MovingAverage, RobustWhittaker
 
 __all__ = [
+    "COMPLETED_FROM",
+    "POSITIONS",
     "CleaningParameters",
+    "Leaders",
     "MovingAverage",
     "RobustWhittaker",
     "clean",
     "complete",
+    "complete_chunk",
     "pipeline",
     "reconstruct",
     "segments",
+    "without_motion",
 ]
 
-_POSITIONS = ("vehicle_id", "frame", "x_position", "y_position")
+POSITIONS = ("vehicle_id", "frame", "x_position", "y_position")
+"""Columns of the points that are reconstructed."""
+
 # Taken over from the row nearest in time, where a point is imputed.
 _CARRIED = (
     "highway_id",
@@ -61,6 +78,10 @@ _CARRIED = (
     "source_file",
     "source_row",
 )
+COMPLETED_FROM = ("vehicle_id", "frame", *_CARRIED)
+"""Columns of the points that a reconstruction is completed from."""
+
+_LEADER = pl.Schema({"vehicle_id": pl.Int32(), "frame": pl.Int32(), "y_position": pl.Float64()})
 _INTERPOLATED = ("longitude", "latitude")
 _SOURCE = ("source_file", "source_row")
 
@@ -92,7 +113,7 @@ class CleaningParameters:
 def pipeline(site: Site, parameters: CleaningParameters | None = None) -> Filter:
     """The filters `reconstruct` applies at `site`: `dedupe | outliers | impute | smooth`."""
     chosen = parameters or CleaningParameters()
-    seconds = site.clock.frame_ms / 1000.0
+    seconds = _seconds(site)
     limits = MotionLimits(
         seconds=seconds,
         one_way=not site.arterial,
@@ -105,6 +126,36 @@ def pipeline(site: Site, parameters: CleaningParameters | None = None) -> Filter
         | Impute(chosen.gap_limit, seconds)
         | Smooth(chosen.method, limits)
     )
+
+
+@dataclass(frozen=True)
+class Leaders:
+    """Where every vehicle of a recording is, to be looked up by those behind it.
+
+    Attributes:
+        frame, y: per point, every vehicle in one piece, frames ascending.
+        pieces: per vehicle, ascending: number, first point, end.
+    """
+
+    frame: Rows
+    y: NDArray[np.float64]
+    pieces: Index
+
+    @classmethod
+    def of(cls, reconstructed: Iterable[pl.DataFrame]) -> Leaders:
+        """The vehicles of all of `reconstructed`: vehicle_id, frame, y_position."""
+        narrow = [pl.col(name).cast(dtype) for name, dtype in _LEADER.items()]
+        parts = (part.select(narrow) for part in reconstructed)
+        points = in_order(pl.concat([pl.DataFrame(schema=_LEADER), *parts]))
+        return cls(
+            frame=integers(points["frame"], 0),
+            y=floats(points["y_position"]),
+            pieces=pieces_of(integers(points["vehicle_id"], 0)),
+        )
+
+    def positions(self, frame: Rows, vehicle: Rows) -> NDArray[np.float64]:
+        """y of each `vehicle` (0: none) at `frame`; NaN where it is not seen."""
+        return positions_ahead(frame, vehicle, self.pieces, self.frame, self.y)
 
 
 def reconstruct(
@@ -122,7 +173,7 @@ def reconstruct(
         as kinematics.py defines them, acceleration is that of speed, jerk that of
         acceleration_y. A vehicle's result depends on its own points only.
     """
-    return pipeline(site, parameters)(points.select(_POSITIONS))
+    return pipeline(site, parameters)(points.select(POSITIONS))
 
 
 def complete(
@@ -147,9 +198,8 @@ def complete(
         `CleanedPoint` columns, in the order of `reconstructed`.
     """
     motion, source = pl.collect_all([reconstructed, points])
-    motion, source = in_order(motion), in_order(source)
-    ahead = motion if leaders is None else in_order(leaders.collect())
-    return _complete(motion, source, ahead, site).lazy()
+    ahead = Leaders.of([motion if leaders is None else leaders.collect()])
+    return complete_chunk(motion, source, ahead, site).lazy()
 
 
 def clean(
@@ -160,21 +210,24 @@ def clean(
     return complete(reconstruct(source.lazy(), site, parameters), source.lazy(), None, site)
 
 
-def _complete(
-    motion: pl.DataFrame, source: pl.DataFrame, ahead: pl.DataFrame, site: Site
+def complete_chunk(
+    motion: pl.DataFrame, source: pl.DataFrame, leaders: Leaders, site: Site
 ) -> pl.DataFrame:
+    """`complete` for some vehicles of a recording, whose `leaders` are looked up once for all.
+
+    Args:
+        motion: of `reconstruct`, also `without_motion`. source: COMPLETED_FROM of the same
+            vehicles' points.
+
+    Returns:
+        `CleanedPoint` columns, in the order of `motion`.
+    """
+    motion, source = with_motion(in_order(motion), _seconds(site)), in_order(source)
     vehicle, frame = integers(motion["vehicle_id"], 0), integers(motion["frame"], 0)
     y = floats(motion["y_position"])
     carried = _carried(source, vehicle, frame, site)
-    position = positions_ahead(
-        vehicle,
-        frame,
-        integers(carried["preceding_id"], 0),
-        integers(ahead["vehicle_id"], 0),
-        integers(ahead["frame"], 0),
-        floats(ahead["y_position"]),
-    )
-    headway = position - y
+    preceding = integers(carried["preceding_id"], 0)
+    headway = leaders.positions(frame, preceding) - y
     if site.arterial:
         headway *= directions(vehicle, y)
     spacing, speed = pl.col("space_headway"), pl.col("speed")
@@ -184,6 +237,10 @@ def _complete(
         .with_columns(pl.when(speed >= STANDING).then(spacing / speed).alias("time_headway"))
         .select(list(CLEANED_TRAJECTORIES.columns))
     )
+
+
+def _seconds(site: Site) -> float:
+    return site.clock.frame_ms / 1000.0
 
 
 def _carried(source: pl.DataFrame, vehicle: Rows, frame: Rows, site: Site) -> pl.DataFrame:

@@ -22,6 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.arrays import floats, integers
+from ngsim_assets.highway.kinematics import differentiate_stretches
 from ngsim_assets.highway.outliers import Test, flag_outliers
 from ngsim_assets.highway.smoothing import (
     MOTION,
@@ -38,15 +39,19 @@ STATE = pl.Enum(["observed", "repaired", "imputed"])
 """Type of the column `state`; its physical values are the kernels' codes."""
 
 
+DERIVED = (*MOTION[2:], "speed", "acceleration")
+"""Columns that `Smooth` adds beside the positions."""
+
+
 def in_order(points: pl.DataFrame) -> pl.DataFrame:
     """`points` with every vehicle in one piece and its frames ascending.
 
     They come back as they are where they are so already, which is the rule; otherwise sorted.
     """
-    vehicle, frame = _keys(points)
-    if order_of(vehicle, frame) == 2:
-        points = points.sort("vehicle_id", "frame", "y_position", "x_position")
-    return points.rechunk()
+    if order_of(*_keys(points)) == 2:
+        among_equals = [name for name in ("y_position", "x_position") if name in points.columns]
+        points = points.sort("vehicle_id", "frame", *among_equals)
+    return points
 
 
 class Filter(ABC):
@@ -266,20 +271,43 @@ class Smooth(Filter):
             state=points["state"].to_physical().to_numpy().astype(np.uint8),
         )
         motion = self.method.move(stretches, self.limits, threads)
-        speed = np.hypot(motion[2], motion[3])
-        along = motion[2] * motion[4] + motion[3] * motion[5]
-        rate = np.divide(along, speed, out=np.zeros_like(speed), where=speed > 0.0)
         return points.with_columns(
             *(pl.Series(name, row) for name, row in zip(MOTION, motion, strict=True)),
-            pl.Series("speed", speed),
-            pl.Series("acceleration", rate),
+            *_lengths(motion[2:6]),
             pl.Series("state", stretches.state).cat.to(STATE),
         )
 
     def output_schema(self, schema: pl.Schema) -> pl.Schema:
         """With state, x_raw, y_raw and the motion."""
-        added = {name: pl.Float64() for name in (*MOTION, "speed", "acceleration")}
+        added = {name: pl.Float64() for name in (*MOTION[:2], *DERIVED)}
         return pl.Schema({**_state_schema(schema), **added})
+
+
+def without_motion(points: pl.DataFrame, method: Method) -> pl.DataFrame:
+    """What `with_motion` makes the points of `Smooth(method)` from again, a third of the bytes."""
+    return points.drop(DERIVED) if method.differential else points
+
+
+def with_motion(points: pl.DataFrame, seconds: float) -> pl.DataFrame:
+    """Points with their motion again, to the bit, where `without_motion` has taken it away."""
+    if set(DERIVED) <= set(points.columns):
+        return points
+    vehicle, frame = _keys(points)
+    x, y = _positions(points)
+    motion = np.empty((5, len(points)))
+    differentiate_stretches(stretch_starts(vehicle, frame, 1), x, y, seconds, motion)
+    return points.with_columns(
+        *(pl.Series(name, row) for name, row in zip(MOTION[2:], motion, strict=True)),
+        *_lengths(motion[:4]),
+    )
+
+
+def _lengths(motion: FloatArray) -> tuple[pl.Series, pl.Series]:
+    """Speed and its rate, of velocity x, y and acceleration x, y."""
+    speed = np.hypot(motion[0], motion[1])
+    along = motion[0] * motion[2] + motion[1] * motion[3]
+    rate = np.divide(along, speed, out=np.zeros_like(speed), where=speed > 0.0)
+    return pl.Series("speed", speed), pl.Series("acceleration", rate)
 
 
 def _frames(gap: float, seconds: float) -> int:

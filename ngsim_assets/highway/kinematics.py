@@ -67,6 +67,22 @@ def rate(a: Any, seconds: float, j: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def differentiate_stretches(start: Any, x: Any, y: Any, seconds: float, motion: Any) -> None:
+    """Motion of stretches from their positions.
+
+    Args:
+        start: first point of every stretch, and one more.
+        x, y: m, on the grid.
+        motion: rows velocity x, y, acceleration x, y, jerk; written.
+    """
+    for k in range(len(start) - 1):
+        a, b = start[k], start[k + 1]
+        differentiate(x[a:b], seconds, motion[0, a:b], motion[2, a:b])
+        differentiate(y[a:b], seconds, motion[1, a:b], motion[3, a:b])
+        rate(motion[3, a:b], seconds, motion[4, a:b])
+
+
+@njit(cache=True, nogil=True)
 def standing(
     x: Any, y: Any, seconds: float, distance: float, duration: float, work: Any, s: Any
 ) -> int:

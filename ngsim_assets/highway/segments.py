@@ -18,6 +18,28 @@ if TYPE_CHECKING:
     from ngsim_assets.highway.clean import CleaningParameters
 
 
+SUMMED = (
+    "highway_id",
+    "recording",
+    "date",
+    "vehicle_type",
+    "trajectory_id",
+    "vehicle_id",
+    "frame",
+    "timestamp",
+    "x_position",
+    "y_position",
+    "speed",
+    "lane_id",
+    "length",
+    "width",
+    "state",
+    "x_raw",
+    "y_raw",
+)
+"""Columns of cleaned points that are summed up."""
+
+
 def segments(
     cleaned: pl.LazyFrame,
     parameters: CleaningParameters,
@@ -34,7 +56,7 @@ def segments(
       and `residual_rms_y` (m) of the points observed and not repaired.
 
     Args:
-        cleaned: `CleanedPoint` columns of whole vehicles, frames ascending within each.
+        cleaned: SUMMED columns of whole vehicles, frames ascending within each.
         parameters: those the points were cleaned with.
         points: vehicle_id and total_frames as validated, None where total_frames is not wanted.
     """

@@ -94,6 +94,11 @@ class Method(Protocol):
         """Name of the method, for the record."""
         ...
 
+    @property
+    def differential(self) -> bool:
+        """Whether the motion is that of the positions by kinematics.py, and can be made anew."""
+        ...
+
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
         """Rows x, y, velocity x, y, acceleration x, y, jerk of every point."""
         ...
@@ -128,6 +133,11 @@ class RobustWhittaker:
     tail: float = 10.0
     standstill_distance: float = 0.15
     standstill_duration: float = 2.0
+
+    @property
+    def differential(self) -> bool:
+        """It is."""
+        return True
 
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
         """Motion by the penalised fit; observed points it rejects become repaired."""
@@ -172,6 +182,11 @@ class MovingAverage:
     position: float = 0.5
     velocity: float = 1.0
     acceleration: float = 4.0
+
+    @property
+    def differential(self) -> bool:
+        """It is not: every quantity is averaged by itself."""
+        return False
 
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
         """Motion by averaging."""

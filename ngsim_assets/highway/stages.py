@@ -12,7 +12,7 @@ that rules and headways need of other vehicles.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from ngsim_assets.highway.model import (
     TRAJECTORY_SEGMENTS,
     VALIDATED_POINTS,
 )
+from ngsim_assets.highway.segments import SUMMED
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
 from ngsim_assets.highway.validation_rules import ValidationParameters
@@ -49,7 +50,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     "validated_points": "1",
     "quarantine": "1",
     "cleaned_trajectories": "1",
-    "trajectory_segments": "1",
+    "trajectory_segments": "2",
     "traffic_state": "1",
     "quality_report": "1",
     "corpus_summary": "1",
@@ -191,22 +192,28 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
     """Reconstruct every trajectory of a partition as `cleaned_trajectories`."""
     site = SITES[key.highway_id]
     validated = built(platform, VALIDATED_POINTS, key)
-    narrow = platform.lake.scan(VALIDATED_POINTS, identity(key)).select(
-        "vehicle_id", "frame", "x_position", "y_position"
-    )
-    reconstructed = clean.reconstruct(narrow, site, platform.cleaning).collect()
-    leaders = reconstructed.select("vehicle_id", "frame", "y_position")
+    filters = clean.pipeline(site, platform.cleaning)
 
-    def completed(points: pl.DataFrame) -> pl.DataFrame:
-        own = reconstructed.join(points.select("vehicle_id").unique(), on="vehicle_id", how="semi")
-        return clean.complete(own.lazy(), points.lazy(), leaders.lazy(), site).collect()
+    def chunks(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        return platform.lake.frames(VALIDATED_POINTS, identity(key), columns=columns)
 
+    def moved(points: pl.DataFrame) -> pl.DataFrame:
+        motion = filters.apply(points, threads=1)
+        return clean.without_motion(motion, platform.cleaning.method)
+
+    # headways need the whole recording's positions before the first row can be written
+    motions = deque(in_parallel(moved, chunks(clean.POSITIONS), platform.workers))
+    leaders = clean.Leaders.of(motions)
+
+    def completed(chunk: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+        return clean.complete_chunk(*chunk, leaders, site)
+
+    # each reconstruction is let go once it is completed
+    pairs = ((motions.popleft(), points) for points in chunks(clean.COMPLETED_FROM))
     return platform.lake.replace(
         CLEANED_TRAJECTORIES,
         identity(key),
-        in_parallel(
-            completed, platform.lake.frames(VALIDATED_POINTS, identity(key)), platform.workers
-        ),
+        in_parallel(completed, pairs, platform.workers),
         provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
     )
 
@@ -214,10 +221,12 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
 def store_segments(platform: Platform, key: PartitionKey) -> Commit:
     """Sum up every trajectory of a partition as `trajectory_segments`."""
     cleaned = built(platform, CLEANED_TRAJECTORIES, key)
-    frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key))
+    frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key), columns=SUMMED)
+    said = platform.lake.scan(VALIDATED_POINTS, identity(key)).select("vehicle_id", "total_frames")
+    totals = said.group_by("vehicle_id").agg(pl.col("total_frames").max()).collect().lazy()
 
     def summed(points: pl.DataFrame) -> pl.DataFrame:
-        return clean.segments(points.lazy(), platform.cleaning).collect()
+        return clean.segments(points.lazy(), platform.cleaning, totals).collect()
 
     return platform.lake.replace(
         TRAJECTORY_SEGMENTS,
