@@ -1,7 +1,7 @@
 """Rows in memory to Parquet bytes: small, exact, the same bytes for the same rows.
 
-Belongs here: the physical form of every column and the Parquet encodings. Does not belong
-here: names of files, commits (parquet.py, delta.py).
+Belongs here: what a table takes and the Parquet encodings. Does not belong here: the arrays
+that are encoded (arrays.py), names of files, commits (parquet.py, delta.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from ngsim_assets.storage.arrays import array_of, room_for
 from ngsim_assets.storage.errors import SchemaMismatch, UnusableCompression
 from ngsim_assets.storage.schema import Column, Table
 
@@ -193,7 +195,14 @@ class ParquetEncoder:
         """
         sink = pa.BufferOutputStream()
         footers: list[pq.FileMetaData] = []
-        groups = (self._arrow(rows) for rows in frame.iter_slices(self._options.row_group_rows))
+        rooms = {
+            name: room_for(min(frame.height, self._options.row_group_rows))
+            for name, column in self._stored.items()
+            if column.dtype == pl.Float64()
+        }
+        groups = (
+            self._arrow(rows, rooms) for rows in frame.iter_slices(self._options.row_group_rows)
+        )
         first = next(groups)
         steady = self._steady(frame)
         with pq.ParquetWriter(
@@ -205,6 +214,7 @@ class ParquetEncoder:
             column_encoding={n: e for n, e in self._encoding.items() if n not in steady},
             store_decimal_as_integer=True,
             store_schema=False,
+            write_batch_size=self._options.row_group_rows,
             metadata_collector=footers,
         ) as writer:
             writer.write_table(first)
@@ -221,11 +231,11 @@ class ParquetEncoder:
         changes = head.select(pl.all().ne_missing(pl.all().shift()).sum()).row(0, named=True)
         return [name for name, count in changes.items() if count * _STEADY_RUN <= head.height]
 
-    def _arrow(self, rows: pl.DataFrame) -> pa.Table:
+    def _arrow(self, rows: pl.DataFrame, rooms: Mapping[str, NDArray[np.float64]]) -> pa.Table:
         arrays: dict[str, pa.Array] = {}
         for name, column in self._stored.items():
             try:
-                arrays[name] = _array(rows[name], column)
+                arrays[name] = array_of(rows[name], column, rooms.get(name))
             except ValueError as error:
                 raise SchemaMismatch(
                     self._table.name,
@@ -233,80 +243,3 @@ class ParquetEncoder:
                     "absent values are null; correct the rows",
                 ) from error
         return pa.table(arrays)
-
-
-def _array(values: pl.Series, column: Column) -> pa.Array:
-    if isinstance(column.dtype, pl.Decimal):
-        return _decimals(values, column.dtype)
-    if column.dtype == pl.String():
-        return _dictionary(values)
-    if column.dtype == pl.Float64():
-        return _on_grid(values, column.resolution)
-    return _arrow_of(values.cast(column.dtype))
-
-
-def _arrow_of(values: pl.Series) -> pa.Array:
-    return values.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-def _on_grid(values: pl.Series, resolution: float | None) -> pa.Array:
-    """Floats rounded, half to even, to multiples of `resolution` if there is one; no minus zero.
-
-    ValueError for NaN and infinity.
-    """
-    floats = _arrow_of(values)
-    validity, data = floats.buffers()
-    stored = np.frombuffer(data, np.float64, len(floats), 8 * floats.offset)
-    with np.errstate(all="ignore"):  # slots of nulls may hold anything
-        grid = stored / (resolution or 1.0)
-        if resolution is not None:
-            np.rint(grid, out=grid)
-        grid *= resolution or 1.0
-        grid += 0.0
-        # a sum is finite only if every value is: one pass for all of them, as a rule
-        if not np.isfinite(grid.sum()):
-            if not values.is_finite().all():
-                raise ValueError("has NaN or infinity")
-            grid = np.where(np.isfinite(grid), grid, stored)  # far beyond where the grid matters
-    if floats.null_count and floats.offset:
-        # a slice shares its bitmap with the whole column, from a bit in the middle of it on
-        present = np.packbits(values.is_not_null().to_numpy(), bitorder="little")
-        validity = pa.py_buffer(present)
-    return pa.Array.from_buffers(
-        pa.float64(),
-        len(floats),
-        [validity if floats.null_count else None, pa.py_buffer(grid)],
-        floats.null_count,
-    )
-
-
-def _decimals(values: pl.Series, dtype: pl.Decimal) -> pa.Array:
-    """Integers in units of the last place, or decimals, as the narrowest Arrow decimals.
-
-    ValueError for more digits than the type has.
-    """
-    precision = dtype.precision or 18
-    if isinstance(values.dtype, pl.Decimal):
-        values = values.to_physical()
-    largest = max(abs(int(bound)) for bound in (values.min() or 0, values.max() or 0))  # type: ignore[arg-type]
-    if largest >= 10**precision:
-        raise ValueError(f"has values of more than {precision} digits")
-    narrow = precision <= 9
-    integers = _arrow_of(values.cast(pl.Int32() if narrow else pl.Int64()))
-    kind = pa.decimal32(precision, dtype.scale) if narrow else pa.decimal64(precision, dtype.scale)
-    return pa.Array.from_buffers(
-        kind, len(integers), integers.buffers(), integers.null_count, integers.offset
-    )
-
-
-def _dictionary(values: pl.Series) -> pa.Array:
-    """Strings by their place among the distinct ones, which come in order of appearance.
-
-    Names and ids repeat for thousands of rows, so runs are looked up, not rows.
-    """
-    runs = values.rle().struct.unnest()
-    distinct = _arrow_of(runs["value"].cast(pl.String)).dictionary_encode()
-    run_of_row = np.repeat(np.arange(len(runs)), runs["len"].to_numpy())
-    return pa.DictionaryArray.from_arrays(
-        distinct.indices.take(pa.array(run_of_row)), distinct.dictionary
-    )
