@@ -16,13 +16,12 @@ from ngsim_assets.highway import tracks
 from ngsim_assets.highway.arrays import floats, integers
 from ngsim_assets.highway.formats import si_columns
 from ngsim_assets.highway.key_faults import key_faults
-from ngsim_assets.highway.leaders import NEIGHBOURS, leader_evidence
-from ngsim_assets.highway.points import ASSUMED_CLASS, LANE_NOT_TOLD, VEHICLE_TYPES
+from ngsim_assets.highway.leaders import NEIGHBOURS, Context, leader_evidence
+from ngsim_assets.highway.points import ASSUMED_CLASS, LANE_NOT_TOLD, VEHICLE_TYPE, row_key
 from ngsim_assets.highway.position_faults import position_faults
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.highway.validation_rules import ValidationParameters
 
-Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
@@ -49,7 +48,7 @@ def gather(
     parameters: ValidationParameters,
     sound: Mask,
     on_grid: Mask,
-    neighbours: pl.LazyFrame | None,
+    context: Context | None,
 ) -> Evidence:
     """Evidence on every row of `rows`.
 
@@ -57,9 +56,9 @@ def gather(
     only believed rows are evidence of anything.
 
     Args:
-        rows: raw rows in order. points: the same in SI.
+        rows: physical raw rows in order. points: the same in SI.
         sound: rows that keep all rules of their own. on_grid: those with a trusted clock.
-        neighbours: as `validate.neighbours`; None where `rows` are the whole recording.
+        context: of the whole recording; None where that is `rows`.
     """
     vehicle, frame = (integers(points[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     x, y, speed = (floats(points[name]) for name in ("x_position", "y_position", "speed"))
@@ -76,10 +75,8 @@ def gather(
     missing, seen = tracks.coverage(vehicle, frame, keyed)
     classes = integers(rows["v_class"], tracks.UNKNOWN)
     usual_class = tracks.usual(vehicle, classes, believed)
-    if neighbours is None:
-        context = _context(points, believed, keyed & (of_key == 0))
-    else:
-        context = neighbours.collect()
+    if context is None:
+        context = Context.of(_context(points, believed, keyed & (of_key == 0)))
     leaders = leader_evidence(points, context, two_way=site.arterial)
     columns = pl.DataFrame(
         {
@@ -93,8 +90,8 @@ def gather(
             "width_differs": _differs(rows["v_width"], vehicle, believed),
             "frames_missing": np.where(on_grid, missing, 0),
             "frames_seen": pl.Series(seen).replace(tracks.UNKNOWN, None),
-            "leader_gap": _where(believed, leaders.gap),
-            "spacing": _where(believed, leaders.spacing),
+            "leader_gap": np.where(believed, leaders.gap, np.nan),
+            "spacing": np.where(believed, leaders.spacing, np.nan),
             "unreciprocated": leaders.unreciprocated & believed,
             "leader_away": leaders.away & believed,
         }
@@ -104,46 +101,41 @@ def gather(
     return Evidence(columns, [*computed, _vehicle_type(usual_class)])
 
 
+NEIGHBOURLY = ("vehicle_id", "frame_id", "local_x", "local_y", "v_vel", "v_length", "lane_id",
+               "following", "total_frames")  # fmt: skip
+"""The raw columns that make NEIGHBOURS."""
+
+
 def gather_neighbours(
-    raw: pl.LazyFrame, site: Site, parameters: ValidationParameters
+    rows: pl.DataFrame, site: Site, parameters: ValidationParameters
 ) -> pl.DataFrame:
-    """NEIGHBOURS of a whole recording from its raw rows, with the rules a position must keep."""
-    si = si_columns(site)
-    sound = si["y_position"].is_between(site.y.low, site.y.high) & si["x_position"].is_between(
-        site.x.low, site.x.high
-    )
-    narrow = (
-        raw.filter(pl.col("vehicle_id").is_not_null() & pl.col("frame_id").is_not_null())
-        .select(
-            "vehicle_id",
-            pl.col("frame_id").alias("frame"),
-            si["x_position"].cast(pl.Float32),
-            si["y_position"].cast(pl.Float32),
-            si["speed"].cast(pl.Float32),
-            si["length"].cast(pl.Float32),
-            _told_lane(),
-            pl.col("following").alias("following_id"),
-            "total_frames",
-            sound.fill_null(value=False).alias("sound"),
-        )
-        .collect(engine="streaming")
-    )
-    if (np.diff(_key(narrow)) < 0).any():
-        narrow = narrow.sort("vehicle_id", "frame", maintain_order=True)
-    key = _key(narrow)
+    """NEIGHBOURS of whole vehicles from physical NEIGHBOURLY columns, by the rules of positions."""
+    keyed = pl.col("vehicle_id").is_not_null() & pl.col("frame_id").is_not_null()
+    rows = rows.select(NEIGHBOURLY).filter(keyed)
+    key = row_key(rows)
+    if (np.diff(key) < 0).any():
+        rows = rows.sort("vehicle_id", "frame_id", maintain_order=True)
+        key = row_key(rows)
     # Of rows with one key the last delivered; which one is right is settled row by row elsewhere.
     alone = np.append(key[1:] != key[:-1], np.ones(min(1, key.size), np.bool_))
-    sound_alone = narrow["sound"].to_numpy() & alone
+    si = si_columns(rows, site)
+    on_site = si["y_position"].is_between(site.y.low, site.y.high) & si["x_position"].is_between(
+        site.x.low, site.x.high
+    )
+    sound = on_site.fill_null(value=False).to_numpy() & alone
+    narrow = rows.select(
+        "vehicle_id",
+        pl.col("frame_id").alias("frame"),
+        *(si[name].cast(pl.Float32) for name in ("x_position", "y_position", "speed", "length")),
+        pl.when(~pl.col("lane_id").is_in(LANE_NOT_TOLD)).then(pl.col("lane_id")),
+        pl.col("following").alias("following_id"),
+        "total_frames",
+    )
     vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     x, y, speed = (floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
     limits = parameters.position_limits(site)
-    faults = position_faults(vehicle, frame, x, y, speed, sound_alone, limits)
-    return _context(narrow, sound_alone & (faults == 0), alone)
-
-
-def _key(rows: pl.DataFrame) -> npt.NDArray[np.int64]:
-    vehicle, frame = (integers(rows[name], _NO_KEY) for name in ("vehicle_id", "frame"))
-    return (vehicle.astype(np.int64) << 32) + frame
+    faults = position_faults(vehicle, frame, x, y, speed, sound, limits)
+    return _context(narrow, sound & (faults == 0), alone)
 
 
 def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame:
@@ -167,10 +159,6 @@ def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame
     )
 
 
-def _told_lane() -> pl.Expr:
-    return pl.when(~pl.col("lane_id").is_in(LANE_NOT_TOLD)).then(pl.col("lane_id"))
-
-
 def _side_by_side(site: Site) -> Mask:
     through = np.zeros(max(site.lanes) + 1, np.bool_)
     for lane, kind in site.lanes.items():
@@ -180,16 +168,11 @@ def _side_by_side(site: Site) -> Mask:
 
 def _differs(size: pl.Series, vehicle: Integers, believed: Mask) -> Mask:
     """Whether a delivered size, exact as delivered, is not the usual one of its track."""
-    hundredths = integers(size.to_physical(), tracks.UNKNOWN)
+    hundredths = integers(size, tracks.UNKNOWN)
     usual = tracks.usual(vehicle, hundredths, believed)
     return believed & (hundredths != usual) & (hundredths != tracks.UNKNOWN)
 
 
 def _vehicle_type(usual_class: Integers) -> pl.Series:
-    types = pl.Series("vehicle_type", list(VEHICLE_TYPES.values()))
     known = np.where(usual_class == tracks.UNKNOWN, ASSUMED_CLASS, usual_class)
-    return types.gather(known - 1)
-
-
-def _where(believed: Mask, value: Floats) -> Floats:
-    return np.where(believed, value, np.nan)
+    return pl.Series("vehicle_type", (known - 1).astype(np.uint8)).cat.to(VEHICLE_TYPE)

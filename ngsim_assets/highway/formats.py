@@ -285,28 +285,45 @@ HEADERLESS: dict[int, tuple[str, ...]] = {
 """Columns of a file without header, by how many cells its rows have."""
 
 
-def si_columns(site: Site) -> dict[str, pl.Expr]:
-    """SI columns from the logical raw ones: unit conversion only, nothing rounded or nulled.
+def physical(raw: pl.DataFrame) -> pl.DataFrame:
+    """`raw` with its Decimals as unscaled integers, of the types of RAW_PHYSICAL."""
+    return raw.with_columns(
+        column.to_physical().cast(RAW_PHYSICAL[column.name])
+        for column in raw
+        if isinstance(column.dtype, pl.Decimal)
+    )
 
-    Returns expressions by name: x_position, y_position, length, width, space_headway [m],
+
+def as_delivered(column: pl.Series) -> pl.Series:
+    """The numbers that unscaled integers stand for, in the unit of the file."""
+    scale = 10 ** decimals_of(column.name)
+    # Divided by numpy, as a Decimal is: Polars multiplies by the inverse, which is off by a bit.
+    return pl.Series(column.name, column.to_numpy() / scale, nan_to_null=column.null_count() > 0)
+
+
+def si_columns(rows: pl.DataFrame, site: Site) -> dict[str, pl.Series]:
+    """SI columns of whichever physical raw ones `rows` has: unit conversion, nothing nulled.
+
+    Returns columns by name: x_position, y_position, length, width, space_headway [m],
     speed [m/s], acceleration [m/s²], time_headway [s]. Local positions, lengths and speeds are
     international feet at every site of `sites.py`; `site` is where another unit would be told.
     """
     del site
-    feet = {
-        "x_position": "local_x",
-        "y_position": "local_y",
-        "speed": "v_vel",
-        "acceleration": "v_acc",
-        "length": "v_length",
-        "width": "v_width",
-        "space_headway": "space_headway",
+    units = {
+        "x_position": ("local_x", FOOT),
+        "y_position": ("local_y", FOOT),
+        "speed": ("v_vel", FOOT),
+        "acceleration": ("v_acc", FOOT),
+        "length": ("v_length", FOOT),
+        "width": ("v_width", FOOT),
+        "space_headway": ("space_headway", FOOT),
+        "time_headway": ("time_headway", 1.0),
     }
-    converted = {
-        name: (pl.col(raw).cast(pl.Float64) * FOOT).alias(name) for name, raw in feet.items()
+    return {
+        name: (as_delivered(rows[raw]) * unit).alias(name)
+        for name, (raw, unit) in units.items()
+        if raw in rows.columns
     }
-    converted["time_headway"] = pl.col("time_headway").cast(pl.Float64)
-    return converted
 
 
 def physical_from_si() -> dict[str, pl.Expr]:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from numba import njit
-from pyproj import Transformer
 
 from ngsim_assets.highway.arrays import floats
 from ngsim_assets.highway.per_site import per_site
@@ -77,6 +76,9 @@ def wgs84(raw: pl.DataFrame, site: Site) -> tuple[pl.Series, pl.Series]:
 @per_site
 def projection(site: Site) -> SiteProjection:
     """The projection of `site`, fitted to PROJ."""
+    # here and not above: only who validates needs PROJ, and loading it takes a tenth of a second
+    from pyproj import Transformer
+
     to_degrees = Transformer.from_crs(site.epsg, WGS84, always_xy=True)
     from_degrees = Transformer.from_crs(WGS84, site.epsg, always_xy=True)
     # The image of the box of degrees is not a rectangle: follow its whole edge.

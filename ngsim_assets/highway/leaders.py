@@ -59,48 +59,8 @@ class LeaderEvidence(NamedTuple):
     away: Mask
 
 
-def leader_evidence(
-    points: pl.DataFrame, context: pl.DataFrame, *, two_way: bool
-) -> LeaderEvidence:
-    """Look every row's `preceding_id` up in `context` at the row's own frame.
-
-    Args:
-        points: vehicle_id, frame, y_position [m], lane_id, preceding_id.
-        context: as NEIGHBOURS.
-        two_way: whether a leader may stand at lower y (arterials).
-    """
-    own = _Own(
-        integers(points["vehicle_id"], _NONE),
-        integers(points["frame"], _NONE),
-        integers(points["preceding_id"], _NONE),
-        integers(points["lane_id"], _NONE),
-        floats(points["y_position"]),
-    )
-    vehicle = integers(context["vehicle_id"], _NONE)
-    starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(_NONE)))
-    theirs = _Theirs(
-        vehicle[starts],
-        np.append(starts, vehicle.size),
-        integers(context["frame"], _NONE),
-        integers(context["lane_id"], _NONE),
-        integers(context["following_id"], _NONE),
-        integers(context["total_frames"], _NONE),
-        singles(context["y_position"]),
-        singles(context["length"]),
-    )
-    return LeaderEvidence(*_look_up(own, theirs, two_way))
-
-
-class _Own(NamedTuple):
-    vehicle: Integers
-    frame: Integers
-    leader: Integers
-    lane: Integers
-    position: Doubles
-
-
-class _Theirs(NamedTuple):
-    """The context; block i of `starts` holds the rows of `vehicles[i]`."""
+class Context(NamedTuple):
+    """NEIGHBOURS as arrays; block i of `starts` holds the rows of `vehicles[i]`."""
 
     vehicles: Integers
     starts: Longs
@@ -111,9 +71,51 @@ class _Theirs(NamedTuple):
     position: Singles
     length: Singles
 
+    @classmethod
+    def of(cls, neighbours: pl.DataFrame) -> Context:
+        """To be made once and looked up in by every part of a recording."""
+        vehicle = integers(neighbours["vehicle_id"], _NONE)
+        starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(_NONE)))
+        return cls(
+            vehicle[starts],
+            np.append(starts, vehicle.size),
+            integers(neighbours["frame"], _NONE),
+            integers(neighbours["lane_id"], _NONE),
+            integers(neighbours["following_id"], _NONE),
+            integers(neighbours["total_frames"], _NONE),
+            singles(neighbours["y_position"]),
+            singles(neighbours["length"]),
+        )
+
+
+def leader_evidence(points: pl.DataFrame, context: Context, *, two_way: bool) -> LeaderEvidence:
+    """Look every row's `preceding_id` up in `context` at the row's own frame.
+
+    Args:
+        points: vehicle_id, frame, y_position [m], lane_id, preceding_id.
+        context: of the whole recording.
+        two_way: whether a leader may stand at lower y (arterials).
+    """
+    own = _Own(
+        integers(points["vehicle_id"], _NONE),
+        integers(points["frame"], _NONE),
+        integers(points["preceding_id"], _NONE),
+        integers(points["lane_id"], _NONE),
+        floats(points["y_position"]),
+    )
+    return LeaderEvidence(*_look_up(own, context, two_way))
+
+
+class _Own(NamedTuple):
+    vehicle: Integers
+    frame: Integers
+    leader: Integers
+    lane: Integers
+    position: Doubles
+
 
 @njit(cache=True, nogil=True)
-def _look_up(own: _Own, theirs: _Theirs, two_way: bool) -> tuple[Doubles, Doubles, Mask, Mask]:
+def _look_up(own: _Own, theirs: Context, two_way: bool) -> tuple[Doubles, Doubles, Mask, Mask]:
     rows = own.vehicle.size
     gap = np.full(rows, np.nan)
     spacing = np.full(rows, np.nan)

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from ngsim_assets.highway.formats import si_columns
+from ngsim_assets.highway.arrays import integers
+from ngsim_assets.highway.formats import as_delivered, si_columns
 from ngsim_assets.highway.geodesy import wgs84
 from ngsim_assets.highway.keys import trajectory_id
 from ngsim_assets.highway.sites import Clock, Site
 
 VEHICLE_TYPES: dict[int, str] = {1: "motorcycle", 2: "auto", 3: "truck"}
 """Delivered v_class to vehicle_type (FHWA data dictionary)."""
+
+VEHICLE_TYPE = pl.Enum(list(VEHICLE_TYPES.values()))
+"""vehicle_type in memory: the class, from 0."""
 
 ASSUMED_CLASS = 2
 """Class of a vehicle whose rows tell none: 96 to 98 % of the real excerpts' rows are autos."""
@@ -27,6 +32,7 @@ LANE_NOT_TOLD = (0, 9999)
 
 _STANDING = 9999.0
 _MICROSECONDS = 1000
+_LOWEST = -(2**31)
 
 
 def in_order(raw: pl.DataFrame, deliveries: Sequence[str] | None = None) -> pl.DataFrame:
@@ -39,10 +45,7 @@ def in_order(raw: pl.DataFrame, deliveries: Sequence[str] | None = None) -> pl.D
             key is taken for the order of delivery if vehicles, frames and the lines of each
             file are in order, else files count as delivered in order of their names.
     """
-    lowest = -(2**31)
-    vehicle = raw["vehicle_id"].fill_null(lowest).to_numpy()
-    frame = raw["frame_id"].fill_null(lowest).to_numpy()
-    key = (vehicle.astype(np.int64) << 32) + frame
+    key = row_key(raw)
     step = np.diff(key)
     if not (step < 0).any() and _ties_in_order(raw, step == 0, deliveries):
         return raw
@@ -58,6 +61,12 @@ def in_order(raw: pl.DataFrame, deliveries: Sequence[str] | None = None) -> pl.D
         .sort("_key", "_delivery", "source_file", "source_row")
         .drop("_key", "_delivery")
     )
+
+
+def row_key(raw: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """One number per row that sorts as its vehicle and frame do, nulls first."""
+    vehicle, frame = (integers(raw[name], _LOWEST) for name in ("vehicle_id", "frame_id"))
+    return (vehicle.astype(np.int64) << 32) + frame
 
 
 def _ties_in_order(raw: pl.DataFrame, tied: np.ndarray, deliveries: Sequence[str] | None) -> bool:
@@ -98,7 +107,7 @@ def _origin(clock: Clock) -> pl.Expr:
     return pl.col("global_time") - clock.frame_ms * pl.col("frame_id").cast(pl.Int64)
 
 
-def to_points(raw: pl.DataFrame, site: Site, t0: int | None) -> pl.DataFrame:
+def to_points(rows: pl.DataFrame, site: Site, t0: int | None) -> pl.DataFrame:
     """The columns of TrajectoryPoint that a row gives by itself, in SI; same rows, same order.
 
     `vehicle_type` is that of the row's own class, ASSUMED_CLASS where it tells none, null where
@@ -106,35 +115,34 @@ def to_points(raw: pl.DataFrame, site: Site, t0: int | None) -> pl.DataFrame:
     a standing vehicle (9999.99 as delivered) and a headway of zero, which two vehicles one
     behind the other cannot have. Zone 0 and LANE_NOT_TOLD become null. Absent are velocities
     and accelerations by difference, which take several rows.
+
+    Args:
+        rows: physical raw rows, those of a vehicle together.
     """
-    si = si_columns(site)
     v_class, leader = pl.col("v_class"), pl.col("preceding")
     leads = leader.is_null() | (leader != 0)
-    longitude, latitude = wgs84(raw, site)
-    types = pl.lit(pl.Series(list(VEHICLE_TYPES.values())))
+    space, time = pl.col("space_headway"), pl.col("time_headway")
     known_class = v_class.is_null() | v_class.is_between(1, len(VEHICLE_TYPES))
     same = ("highway_id", "recording", "date", "vehicle_id", "int_id", "section_id", "direction",
             "movement", "total_frames", "source_file", "source_row")  # fmt: skip
-    as_delivered = ("x_position", "y_position", "speed", "acceleration", "length", "width")
-    return raw.select(
+    as_told = ("x_position", "y_position", "speed", "acceleration", "length", "width")
+    feet = pl.DataFrame([as_delivered(rows[name]) for name in ("global_x", "global_y")])
+    return rows.with_columns(**si_columns(rows, site)).select(
         *same,
-        *(si[name] for name in as_delivered),
-        _trajectory_ids(raw),
-        longitude,
-        latitude,
+        *as_told,
+        trajectory_ids(rows),
+        *wgs84(feet, site),
         _utc(site.clock, t0).alias("timestamp"),
-        types.gather(pl.when(known_class).then(v_class.fill_null(ASSUMED_CLASS) - 1)).alias(
-            "vehicle_type"
-        ),
+        _where(known_class, v_class.fill_null(ASSUMED_CLASS) - 1)
+        .cast(pl.UInt8)
+        .cat.to(VEHICLE_TYPE)
+        .alias("vehicle_type"),
         pl.col("frame_id").alias("frame"),
         _where(~pl.col("lane_id").is_in(LANE_NOT_TOLD), pl.col("lane_id")).alias("lane_id"),
         _where(leader != 0, leader).alias("preceding_id"),
         _where(pl.col("following") != 0, pl.col("following")).alias("following_id"),
-        _where(leads & (pl.col("space_headway") != 0), si["space_headway"]).alias("space_headway"),
-        _where(
-            leads & (pl.col("time_headway") != 0) & (pl.col("time_headway") < _STANDING),
-            si["time_headway"],
-        ).alias("time_headway"),
+        _where(leads & (space != 0), space).alias("space_headway"),
+        _where(leads & (time != 0) & (time < _STANDING), time).alias("time_headway"),
         _where(pl.col("o_zone") != 0, pl.col("o_zone")).alias("o_zone"),
         _where(pl.col("d_zone") != 0, pl.col("d_zone")).alias("d_zone"),
     )
@@ -153,11 +161,11 @@ def _utc(clock: Clock, t0: int | None) -> pl.Expr:
     )
 
 
-def _trajectory_ids(raw: pl.DataFrame) -> pl.Series:
+def trajectory_ids(raw: pl.DataFrame) -> pl.Series:
     """One UUID per vehicle; rows of a vehicle stand together, so each is hashed once."""
     vehicles = raw["vehicle_id"].rle().struct.unnest()
     if raw.is_empty():
-        return pl.Series("trajectory_id", [], dtype=pl.String)
+        return pl.Series("trajectory_id", [], dtype=pl.Categorical())
     highway_id, recording = raw.select("highway_id", "recording").row(0)
     names = pl.Series(
         "trajectory_id",
@@ -165,6 +173,6 @@ def _trajectory_ids(raw: pl.DataFrame) -> pl.Series:
             None if vehicle is None else trajectory_id(highway_id, recording, vehicle)
             for vehicle in vehicles["value"]
         ],
-        dtype=pl.String,
+        dtype=pl.Categorical(),
     )
     return names.gather(np.repeat(np.arange(names.len()), vehicles["len"].to_numpy()))

@@ -141,33 +141,36 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
     """
     site = SITES[key.highway_id]
     raw = built(platform, RAW_TRAJECTORIES, key)
-    context = validate.neighbours(platform.lake.scan(RAW_TRAJECTORIES, identity(key)), site)
-    context = context.collect().lazy()
-    t0 = intake.recording_t0(platform.landing, key)
-    deliveries = [delivery.file.name for delivery in platform.landing.deliveries(str(key))]
-    refused: list[pl.DataFrame] = []
     counts = {RAW_TRAJECTORIES.name: raw.rows}
+    refused: list[pl.DataFrame] = []
 
-    def judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        verdict = validate.judge(
-            rows.lazy(),
-            site,
-            parameters=platform.validation,
-            neighbours=context,
-            t0=t0,
-            deliveries=deliveries,
+    def delivered(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        return platform.lake.frames(RAW_TRAJECTORIES, identity(key), columns, physical=True)
+
+    def neighbours(rows: pl.DataFrame) -> pl.DataFrame:
+        return validate.neighbours_among(rows, site, parameters=platform.validation)
+
+    context = in_parallel(neighbours, delivered(validate.NEIGHBOURLY), platform.workers)
+    judge = validate.Judge(
+        site,
+        parameters=platform.validation,
+        neighbours=pl.concat([pl.DataFrame(schema=validate.NEIGHBOURS), *context]),
+        t0=intake.recording_t0(platform.landing, key),
+        deliveries=[delivery.file.name for delivery in platform.landing.deliveries(str(key))],
+    )
+
+    def judged(rows: pl.DataFrame) -> validate.SortedOut:
+        # said once and not per row, as every row of the partition has the same
+        return judge.sort_out(
+            rows.with_columns(pl.lit(v).alias(n) for n, v in identity(key).items())
         )
-        good, bad, flags = pl.collect_all(
-            [validate.accepted(verdict), validate.rejected(verdict), validate.flag_counts(verdict)]
-        )
-        return good, bad, flags
 
     def passed() -> Iterator[pl.DataFrame]:
-        frames = platform.lake.frames(RAW_TRAJECTORIES, identity(key))
-        for good, bad, flags in in_parallel(judged, frames, platform.workers):
+        columns = [name for name in RAW_TRAJECTORIES.columns if name not in identity(key)]
+        for good, bad, flags in in_parallel(judged, delivered(columns), platform.workers):
             if bad.height:
                 refused.append(bad)
-            for rule, rows in flags.iter_rows():
+            for rule, rows in flags.items():
                 counts[FLAGGED + rule] = counts.get(FLAGGED + rule, 0) + rows
             yield good
 

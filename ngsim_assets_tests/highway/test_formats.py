@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ngsim_assets.highway.formats import (
     ARTERIAL_COLUMNS,
@@ -16,11 +18,13 @@ from ngsim_assets.highway.formats import (
     RAW_PHYSICAL,
     REQUIRED,
     US_SURVEY_FOOT,
+    as_delivered,
     canonical_column,
     canonical_locations,
     decimals_of,
     is_metric_reconstruction,
     largest_of,
+    physical,
     si_columns,
 )
 from ngsim_assets.highway.model import RAW_TRAJECTORIES
@@ -102,7 +106,7 @@ def test_reconstruction_is_told_by_its_headers() -> None:
 def test_si_columns_convert_and_keep_nulls() -> None:
     schema = {c: d for c, d in RAW_TRAJECTORIES.schema.items() if isinstance(d, pl.Decimal)}
     raw = pl.DataFrame({c: [Decimal("10.5"), None] for c in schema}, schema=schema)
-    si = raw.select(**si_columns(US_101))
+    si = pl.DataFrame(si_columns(physical(raw), US_101))
     assert si.columns == [
         "x_position",
         "y_position",
@@ -115,6 +119,16 @@ def test_si_columns_convert_and_keep_nulls() -> None:
     ]
     assert si.row(0) == (*[pytest.approx(3.2004)] * 7, 10.5)
     assert si.row(1) == (None,) * 8
+
+
+@given(st.lists(st.integers(-(10**9) + 1, 10**9 - 1), min_size=1))
+def test_unscaled_integers_stand_for_the_number_a_decimal_is_read_as(values: list[int]) -> None:
+    for column in ("local_x", "v_vel"):
+        delivered = [Decimal(value).scaleb(-decimals_of(column)) for value in values]
+        decimals = pl.Series(column, delivered, dtype=RAW_TRAJECTORIES.schema[column])
+        unscaled = physical(decimals.to_frame())[column]
+        assert unscaled.to_list() == values
+        assert as_delivered(unscaled).to_list() == decimals.cast(pl.Float64).to_list()
 
 
 def test_survey_foot_is_the_defined_ratio() -> None:

@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ngsim_assets.highway import source
+from ngsim_assets.highway.formats import physical
 from ngsim_assets.highway.keys import trajectory_id
 from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES, VALIDATED_POINTS
 from ngsim_assets.highway.point_model import point_model
 from ngsim_assets.highway.sites import PEACHTREE, SITES, US_101
 from ngsim_assets.highway.validate import (
+    Judge,
     SeveralRecordings,
     accepted,
     flag_counts,
     judge,
     neighbours,
+    neighbours_among,
     rejected,
     rules_table,
     validation_rules,
@@ -205,11 +208,26 @@ def test_the_result_does_not_depend_on_how_vehicles_are_split() -> None:
         raw = fault(raw)
     context = neighbours(raw.lazy(), US_101)
     whole = judge(raw.lazy(), US_101, neighbours=context, t0=T0).collect()
-    parts = [
-        judge(part.lazy(), US_101, neighbours=context, t0=T0).collect()
-        for part in (raw.filter(pl.col("vehicle_id") <= 4), raw.filter(pl.col("vehicle_id") > 4))
-    ]
+    halves = [raw.filter(pl.col("vehicle_id") <= 4), raw.filter(pl.col("vehicle_id") > 4)]
+    parts = [judge(half.lazy(), US_101, neighbours=context, t0=T0).collect() for half in halves]
     assert pl.concat(parts).equals(whole)
+    of_halves = [neighbours_among(physical(half), US_101) for half in halves]
+    assert pl.concat(of_halves).equals(context.collect())
+
+
+@pytest.mark.parametrize("fault", range(len(FAULTY)))
+def test_rows_sorted_out_by_parts_are_those_of_the_single_verdicts(fault: int) -> None:
+    raw = FAULTY[fault](recording(vehicles=9, frames=100, noise=0.1))
+    judged = judge(raw.lazy(), US_101, t0=T0)
+    result = Judge(US_101, neighbours=neighbours(raw.lazy(), US_101).collect(), t0=T0).sort_out(
+        physical(raw)
+    )
+    points = accepted(judged).collect()
+    assert result.accepted.cast({"vehicle_type": pl.String, "trajectory_id": pl.String}).equals(
+        points
+    )
+    assert result.rejected.equals(physical(rejected(judged).collect()))
+    assert result.flags == dict(flag_counts(judged).collect().rows())
 
 
 @settings(max_examples=40, deadline=None)
