@@ -8,6 +8,7 @@ document (plots.py, report.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -18,7 +19,7 @@ from ngsim_assets.highway.catalogue import catalogue
 from ngsim_assets.highway.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
 from ngsim_assets.highway.model import QUALITY_METRICS
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.highway.stage_metrics import Cells, measure_stage, percent
+from ngsim_assets.highway.stage_metrics import Cells, area_of, measure_stage, percent
 
 Values = dict[tuple[str, str], float | None]
 
@@ -56,8 +57,11 @@ def assess(
     flagged rows per rule follow as `rejected:<rule>` and `flagged:<rule>`.
     """
     values = _account(counts)
-    before, seen = measure_stage(validated, VALIDATED, site)
-    after, reconstructed = measure_stage(cleaned, CLEANED, site, seen.area)
+    area = area_of(validated)
+    with ThreadPoolExecutor(1, "assess") as beside:
+        later = beside.submit(measure_stage, cleaned, CLEANED, site, area)
+        before, seen = measure_stage(validated, VALIDATED, site, area)
+        after, reconstructed = later.result()
     values |= {(name, VALIDATED): value for name, value in before.items()}
     values |= {(name, CLEANED): value for name, value in after.items()}
     values |= _published(site, recording, values)

@@ -35,7 +35,6 @@ class Area:
 class Cells:
     """Edie's sums per lane, time and space cell."""
 
-    area: Area
     distance: Floats
     time: Floats
 
@@ -68,28 +67,42 @@ def _columns(stage: str) -> dict[str, pl.Expr]:
     }
 
 
+_CHANGED = ("residual_along", "residual_across", "repaired", "imputed")
+"""What only cleaned points have; read with the positions, which they are made from."""
+
+
+def area_of(points: pl.LazyFrame) -> Area:
+    """Time and space of one stage, before it is measured."""
+    frame = pl.col("frame").cast(pl.Int32)
+    bounds = points.select(frame.min().alias("first"), frame.max().alias("last")).collect()
+    first, last = bounds.row(0)
+    return Area(0, 0) if first is None else Area(first, last - first + 1)
+
+
 def measure_stage(
-    points: pl.LazyFrame, stage: str, site: Site, area: Area | None = None
+    points: pl.LazyFrame, stage: str, site: Site, area: Area
 ) -> tuple[Figures, Cells]:
-    """Every metric of one stage by name, and its Edie cells on the given (or its own) area."""
+    """Every metric of one stage by name, and its Edie cells on the area both are held against."""
     tracks = Tracks.of(points, _columns(stage))
-    x, y = tracks.read("x", "y")
+    x, y, *changed = tracks.read("x", "y", *(_CHANGED if stage == metrics.CLEANED else ()))
     spans = track_measures.spans(tracks, x, y)
     del x
     # Kernels want the order of the rows, pooling the order of vehicle numbers.
     where = np.searchsorted(spans["vehicle_id"].to_numpy(), tracks.vehicle)
     heading = _heading(spans["net"].to_numpy(), site)[where]
     along = _along(spans)[where]
-    area = area or _area(spans)
+    [velocity] = tracks.read("velocity")
 
     found: Figures = _completeness(spans) | _traffic(spans, site, area)
     if stage == metrics.VALIDATED:
         found["completeness_declared"] = _declared(tracks, spans, where)
         found |= _delivered_motion(tracks, site, y, heading, along)
     else:
-        found |= _reconstructed_motion(tracks, y, along)
-        found |= _changed_points(tracks)
-    found |= _reversing(tracks, heading)
+        found |= _reconstructed_motion(tracks, y, velocity, along)
+        found |= _changed_points(tracks, *changed)
+    del changed
+    found |= _reversing(tracks, velocity, heading)
+    del velocity
     found |= _platoon(tracks, y, heading, along)
     [lane] = tracks.read("lane")
     found |= _lanes(tracks, lane, site)
@@ -108,7 +121,7 @@ def measure_stage(
             longest_step=metrics.LONGEST_STEP,
         ),
     )
-    return found, Cells(area, distance, time)
+    return found, Cells(distance, time)
 
 
 def _heading(net: Floats, site: Site) -> Floats:
@@ -121,13 +134,6 @@ def _along(spans: pl.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether a trajectory keeps to the section's axis, so that y tells how far it went."""
     allowed = np.maximum(metrics.ACROSS, metrics.ACROSS_SHARE * spans["along"].to_numpy())
     return spans["across"].to_numpy() <= allowed
-
-
-def _area(spans: pl.DataFrame) -> Area:
-    if spans.is_empty():
-        return Area(0, 0)
-    first, last = int(spans["first"].to_numpy().min()), int(spans["last"].to_numpy().max())
-    return Area(first, last - first + 1)
 
 
 def _completeness(spans: pl.DataFrame) -> Figures:
@@ -179,14 +185,16 @@ def _delivered_motion(
     return found
 
 
-def _reconstructed_motion(tracks: Tracks, y: Floats, along: npt.NDArray[np.bool_]) -> Figures:
+def _reconstructed_motion(
+    tracks: Tracks, y: Floats, velocity: Floats, along: npt.NDArray[np.bool_]
+) -> Figures:
     """Speed and acceleration after cleaning; along the section they are signed."""
     speed, acceleration = tracks.read("speed", "acceleration")
     found = (
         _speed(tracks, speed) | _acceleration(tracks, acceleration) | _jerk(tracks, acceleration)
     )
     del speed, acceleration
-    velocity, along_section = tracks.read("velocity", "acceleration_along")
+    [along_section] = tracks.read("acceleration_along")
     forward, every = np.ones(len(tracks)), np.ones(len(tracks), dtype=np.bool_)
     return (
         found
@@ -244,8 +252,7 @@ def _strays(found: pl.DataFrame, name: str) -> Figures:
     }
 
 
-def _reversing(tracks: Tracks, heading: Floats) -> Figures:
-    [velocity] = tracks.read("velocity")
+def _reversing(tracks: Tracks, velocity: Floats, heading: Floats) -> Figures:
     found = track_measures.backwards(tracks, velocity, heading, metrics.BACKWARDS)
     return {"velocity_backwards": percent(_sum(found, "back"), _sum(found, "samples"))}
 
@@ -289,15 +296,19 @@ def _counted_lanes(site: Site) -> tuple[int, ...]:
     )
 
 
-def _changed_points(tracks: Tracks) -> Figures:
-    residuals = ("residual_along", "residual_across")
-    *moved, repaired, imputed = tracks.read(*residuals, "repaired", "imputed")
+def _changed_points(
+    tracks: Tracks,
+    residual_along: Floats,
+    residual_across: Floats,
+    repaired: npt.NDArray[np.bool_],
+    imputed: npt.NDArray[np.bool_],
+) -> Figures:
     points = len(tracks.frame)
     values: Figures = {
         "points_repaired": percent(float(repaired.sum()), points),
         "points_imputed": percent(float(imputed.sum()), points),
     }
-    for axis, residual in zip(("along", "across"), moved, strict=True):
+    for axis, residual in (("along", residual_along), ("across", residual_across)):
         found = track_measures.moments(tracks, residual)
         samples = _sum(found, "samples")
         values |= {
