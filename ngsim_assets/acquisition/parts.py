@@ -24,6 +24,8 @@ from ngsim_assets.acquisition.errors import DamagedPart
 from ngsim_assets.storage.atomic import sync_file
 from ngsim_assets.storage.errors import writing
 
+_INTEGERS = [pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()]
+
 _PAGE_ROWS = 65_536  # a page at a time; the default of 1,024 costs a third more
 
 
@@ -91,7 +93,8 @@ class Parts:
         self._files: list[tuple[Path, pq.ParquetFile]] = []
         for path in paths:
             with self._reading(path):
-                self._files.append((path, pq.ParquetFile(pa.OSFile(str(path)))))
+                file = pq.ParquetFile(pa.OSFile(str(path)), pre_buffer=False)
+                self._files.append((path, file))
         self.rows_by_part = [file.metadata.num_rows for _, file in self._files]
 
     @property
@@ -105,14 +108,21 @@ class Parts:
         held = {name for _, file in self._files for name in file.schema_arrow.names}
         return [name for name in self._schema if name in held]
 
-    def column(self, name: str) -> pl.Series:
-        """One column of all rows, in one piece."""
-        pieces = [pl.Series(name, [], self._schema[name])]
-        for path, file in self._files:
-            with self._reading(path):
-                held = name in file.schema_arrow.names
-                read = file.read([name], use_threads=False)[name] if held else None
-                pieces.append(self._series(name, read, file.metadata.num_rows))
+    def column(self, name: str, *, narrow: bool = False) -> pl.Series:
+        """One column of all rows, in one piece.
+
+        With `narrow` integers come in the narrowest type that holds all of them.
+        """
+        pieces = [
+            frame.to_series().shrink_dtype() if narrow else frame.to_series()
+            for frame in self.frames([name])
+        ]
+        if not pieces:
+            return pl.Series(name, [], self._schema[name])
+        types = {piece.dtype for piece in pieces}
+        if len(types) > 1:
+            widest = max(types, key=_INTEGERS.index)
+            pieces = [piece.cast(widest) for piece in pieces]
         return pl.concat(pieces, rechunk=True)
 
     def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
