@@ -28,7 +28,6 @@ from ngsim_assets.highway.filters import (
     Smooth,
     in_order,
     with_motion,
-    without_motion,
 )
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
 from ngsim_assets.highway.segments import segments
@@ -48,7 +47,6 @@ __all__ = [
     "pipeline",
     "reconstruct",
     "segments",
-    "without_motion",
 ]
 
 POSITIONS = ("vehicle_id", "frame", "x_position", "y_position")
@@ -110,8 +108,13 @@ class CleaningParameters:
     method: Method = field(default_factory=RobustWhittaker)
 
 
-def pipeline(site: Site, parameters: CleaningParameters | None = None) -> Filter:
-    """The filters `reconstruct` applies at `site`: `dedupe | outliers | impute | smooth`."""
+def pipeline(
+    site: Site, parameters: CleaningParameters | None = None, *, derive: bool = True
+) -> Filter:
+    """The filters `reconstruct` applies at `site`: `dedupe | outliers | impute | smooth`.
+
+    `derive` as for `Smooth`; `complete_chunk` takes the result either way.
+    """
     chosen = parameters or CleaningParameters()
     seconds = _seconds(site)
     limits = MotionLimits(
@@ -124,7 +127,7 @@ def pipeline(site: Site, parameters: CleaningParameters | None = None) -> Filter
         Dedupe()
         | Outliers(chosen.outlier_sigmas, chosen.outlier_least, chosen.gap_limit, seconds=seconds)
         | Impute(chosen.gap_limit, seconds)
-        | Smooth(chosen.method, limits)
+        | Smooth(chosen.method, limits, derive)
     )
 
 
@@ -216,8 +219,8 @@ def complete_chunk(
     """`complete` for some vehicles of a recording, whose `leaders` are looked up once for all.
 
     Args:
-        motion: of `reconstruct`, also `without_motion`. source: COMPLETED_FROM of the same
-            vehicles' points.
+        motion: of `reconstruct`, or of a `pipeline` that does not derive. source:
+            COMPLETED_FROM of the same vehicles' points.
 
     Returns:
         `CleanedPoint` columns, in the order of `motion`.

@@ -244,11 +244,14 @@ class Smooth(Filter):
 
     Attributes:
         method: how. limits: what the motion has to respect.
+        derive: False leaves motion that is the differences of the positions to `with_motion`,
+            and a point at two fifths of its bytes.
     """
 
     name: ClassVar[str] = "smooth"
     method: Method = field(default_factory=RobustWhittaker)
     limits: MotionLimits = field(default_factory=MotionLimits)
+    derive: bool = True
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters, those of the method too."""
@@ -271,25 +274,23 @@ class Smooth(Filter):
             state=points["state"].to_physical().to_numpy().astype(np.uint8),
         )
         motion = self.method.move(stretches, self.limits, threads)
-        return points.with_columns(
-            *(pl.Series(name, row) for name, row in zip(MOTION, motion, strict=True)),
-            *_lengths(motion[2:6]),
+        moved = points.drop(DERIVED, strict=False).with_columns(
+            *(pl.Series(name, row) for name, row in zip(MOTION, motion, strict=False)),
+            *(() if self.method.differential else _lengths(motion[2:6])),
             pl.Series("state", stretches.state).cat.to(STATE),
         )
+        return with_motion(moved, self.limits.seconds) if self.derive else moved
 
     def output_schema(self, schema: pl.Schema) -> pl.Schema:
         """With state, x_raw, y_raw and the motion."""
-        added = {name: pl.Float64() for name in (*MOTION[:2], *DERIVED)}
-        return pl.Schema({**_state_schema(schema), **added})
-
-
-def without_motion(points: pl.DataFrame, method: Method) -> pl.DataFrame:
-    """What `with_motion` makes the points of `Smooth(method)` from again, a third of the bytes."""
-    return points.drop(DERIVED) if method.differential else points
+        derived = DERIVED if self.derive or not self.method.differential else ()
+        kept = {name: dtype for name, dtype in schema.items() if name not in DERIVED}
+        added = {name: pl.Float64() for name in (*MOTION[:2], *derived)}
+        return pl.Schema({**_state_schema(pl.Schema(kept)), **added})
 
 
 def with_motion(points: pl.DataFrame, seconds: float) -> pl.DataFrame:
-    """Points with their motion again, to the bit, where `without_motion` has taken it away."""
+    """Points with the motion that is the differences of their positions, unless they have it."""
     if set(DERIVED) <= set(points.columns):
         return points
     vehicle, frame = _keys(points)

@@ -1,4 +1,4 @@
-"""Stretches of consecutive frames into reconstructed motion: the compiled part of cleaning.
+"""Stretches of consecutive frames into reconstructed positions: the compiled part of cleaning.
 
 A stretch is a run of frames of one vehicle without a gap over the limit. Each is reconstructed
 on its own, so results depend neither on its neighbours nor on how stretches are shared out.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ngsim_assets.highway.kinematics import differentiate, hold, order, rate, standing
+from ngsim_assets.highway.kinematics import hold, order, standing
 from ngsim_assets.highway.robust import fill, robust_sigma
 from ngsim_assets.highway.stiffness import Spectrum, cutoff_frequency
 from ngsim_assets.highway.whittaker import solve
@@ -330,7 +330,7 @@ def reconstruct_stretches(
     state: Any,
     table: Spectrum,
     options: Options,
-    motion: Any,
+    place: Any,
 ) -> None:
     """Reconstruct stretches first to last - 1.
 
@@ -338,7 +338,7 @@ def reconstruct_stretches(
         start: first point of every stretch, and one more.
         x, y: metres; read only where `state` is OBSERVED, unless a stretch has no such point.
         state: OBSERVED points that turn out to be outliers become REPAIRED.
-        motion: rows x, y, velocity x, y, acceleration x, y, jerk; written.
+        place: rows x, y, on the grid; written.
     """
     longest = 0
     for k in range(first, last):
@@ -389,9 +389,5 @@ def reconstruct_stretches(
             order(work[_ALONG, 3, :n], 1.0, scratch[0])
         for axis in range(2):
             for i in range(n):
-                place = work[axis, 3, i] + origin[axis]
-                motion[axis, a + i] = math.floor(place / GRID + 0.5) * GRID
-            differentiate(
-                motion[axis, a:b], options.seconds, motion[2 + axis, a:b], motion[4 + axis, a:b]
-            )
-        rate(motion[5, a:b], options.seconds, motion[6, a:b])
+                value = work[axis, 3, i] + origin[axis]
+                place[axis, a + i] = math.floor(value / GRID + 0.5) * GRID

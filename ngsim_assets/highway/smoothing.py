@@ -32,7 +32,7 @@ MOTION = (
     "acceleration_y",
     "jerk",
 )
-"""Rows a method returns, in order."""
+"""Rows a method returns, in order; only the first two if it is differential."""
 
 # Below it, a second thread costs more than it saves.
 _POINTS_PER_THREAD = 20_000
@@ -96,11 +96,11 @@ class Method(Protocol):
 
     @property
     def differential(self) -> bool:
-        """Whether the motion is that of the positions by kinematics.py, and can be made anew."""
+        """Whether the motion is the differences of the positions, as kinematics.py defines them."""
         ...
 
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
-        """Rows x, y, velocity x, y, acceleration x, y, jerk of every point."""
+        """Rows of every point: x, y; if not `differential` those of MOTION after them too."""
         ...
 
 
@@ -140,7 +140,7 @@ class RobustWhittaker:
         return True
 
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
-        """Motion by the penalised fit; observed points it rejects become repaired."""
+        """Positions by the penalised fit; observed points it rejects become repaired."""
         table = spectrum(limits.seconds)
         options = Options(
             seconds=limits.seconds,
@@ -156,16 +156,16 @@ class RobustWhittaker:
             acceleration=limits.acceleration,
             jerk=limits.jerk,
         )
-        motion = np.empty((len(MOTION), len(stretches.x)))
+        place = np.empty((2, len(stretches.x)))
 
         def run(first: int, last: int) -> None:
             reconstruct_stretches(
                 first, last, stretches.start, stretches.x, stretches.y, stretches.state,
-                table, options, motion,
+                table, options, place,
             )  # fmt: skip
 
         share(run, stretches.start, threads)
-        return motion
+        return place
 
 
 @dataclass(frozen=True)

@@ -195,28 +195,28 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
     """Reconstruct every trajectory of a partition as `cleaned_trajectories`."""
     site = SITES[key.highway_id]
     validated = built(platform, VALIDATED_POINTS, key)
-    filters = clean.pipeline(site, platform.cleaning)
+    filters = clean.pipeline(site, platform.cleaning, derive=False)
 
     def chunks(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         return platform.lake.frames(VALIDATED_POINTS, identity(key), columns=columns)
 
     def moved(points: pl.DataFrame) -> pl.DataFrame:
-        motion = filters.apply(points, threads=1)
-        return clean.without_motion(motion, platform.cleaning.method)
+        return filters.apply(points, threads=1)
 
     # headways need the whole recording's positions before the first row can be written
     motions = deque(in_parallel(moved, chunks(clean.POSITIONS), platform.workers))
     leaders = clean.Leaders.of(motions)
 
-    def completed(chunk: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
-        return clean.complete_chunk(*chunk, leaders, site)
-
-    # each reconstruction is let go once it is completed
-    pairs = ((motions.popleft(), points) for points in chunks(clean.COMPLETED_FROM))
+    # one at a time, since those before are being written meanwhile, and that takes longer; each
+    # reconstruction is let go with its use
+    completed = (
+        clean.complete_chunk(motions.popleft(), points, leaders, site)
+        for points in chunks(clean.COMPLETED_FROM)
+    )
     return platform.lake.replace(
         CLEANED_TRAJECTORIES,
         identity(key),
-        in_parallel(completed, pairs, platform.workers),
+        completed,
         provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
     )
 
