@@ -102,8 +102,12 @@ def delivered_rows(
                 loaded = _load(parts, source, parts.columns, chosen)
                 places = np.searchsorted(chosen, rows)
             for start, end in pairwise(chunks - chunks[0]):
-                chunk = loaded[places[start:end]]
-                yield chunk.cast(physical).with_columns(**constant).select(_RAW_COLUMNS)  # pyright: ignore[reportArgumentType]
+                yield (
+                    loaded[places[start:end]]
+                    .cast(physical)  # pyright: ignore[reportArgumentType]
+                    .with_columns(**constant)
+                    .select(_RAW_COLUMNS)
+                )
 
 
 def unassigned_partition(file: DeliveredFile) -> dict[str, str]:

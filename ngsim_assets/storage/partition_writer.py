@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,10 @@ class PartitionWriter:
         done: list[Written] = []
         running: set[Future[Written]] = set()
         with ThreadPoolExecutor(self._options.threads, "parquet") as pool:
-            for number, (folder, frame) in enumerate(self._files(chunks)):
-                running.add(pool.submit(self._write, folder, frame, number))
+            # not enumerate: it would hold a frame until it has the next one
+            numbers = count()
+            for folder, frame in self._files(chunks):
+                running.add(pool.submit(self._write, folder, frame, next(numbers)))
                 del frame
                 if len(running) >= self._options.threads:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
