@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.arrays import floats, integers
@@ -220,10 +221,11 @@ def complete_chunk(
 
     Args:
         motion: of `reconstruct`, or of a `pipeline` that does not derive. source:
-            COMPLETED_FROM of the same vehicles' points.
+            COMPLETED_FROM of the same vehicles' points; columns that name the recording may
+            be absent.
 
     Returns:
-        `CleanedPoint` columns, in the order of `motion`.
+        `CleanedPoint` columns but those absent from the source, in the order of `motion`.
     """
     motion, source = with_motion(in_order(motion), _seconds(site)), in_order(source)
     vehicle, frame = integers(motion["vehicle_id"], 0), integers(motion["frame"], 0)
@@ -238,7 +240,7 @@ def complete_chunk(
         pl.concat([carried, motion], how="horizontal")
         .with_columns(pl.Series("space_headway", headway).fill_nan(None))
         .with_columns(pl.when(speed >= STANDING).then(spacing / speed).alias("time_headway"))
-        .select(list(CLEANED_TRAJECTORIES.columns))
+        .select(cs.by_name(*CLEANED_TRAJECTORIES.columns, require_all=False))
     )
 
 
@@ -248,7 +250,7 @@ def _seconds(site: Site) -> float:
 
 def _carried(source: pl.DataFrame, vehicle: Rows, frame: Rows, site: Site) -> pl.DataFrame:
     """What every point takes over from the source rows of its vehicle."""
-    carried = source.select(_CARRIED)
+    carried = source.select(cs.by_name(*_CARRIED, require_all=False))
     seen, seen_frame = integers(source["vehicle_id"], 0), integers(source["frame"], 0)
     if np.array_equal(vehicle, seen) and np.array_equal(frame, seen_frame):
         return carried

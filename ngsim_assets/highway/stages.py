@@ -207,16 +207,15 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
     motions = deque(in_parallel(moved, chunks(clean.POSITIONS), platform.workers))
     leaders = clean.Leaders.of(motions)
 
-    # one at a time, since those before are being written meanwhile, and that takes longer; each
-    # reconstruction is let go with its use
-    completed = (
-        clean.complete_chunk(motions.popleft(), points, leaders, site)
-        for points in chunks(clean.COMPLETED_FROM)
-    )
+    def completed(points: pl.DataFrame) -> pl.DataFrame:
+        return clean.complete_chunk(motions.popleft(), points, leaders, site)
+
+    # one at a time, since those before are being written meanwhile, and that takes longer
+    columns = [name for name in clean.COMPLETED_FROM if name not in identity(key)]
     return platform.lake.replace(
         CLEANED_TRAJECTORIES,
         identity(key),
-        completed,
+        map(completed, chunks(columns)),
         provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
     )
 
