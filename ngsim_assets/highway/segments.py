@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import polars.selectors as cs
 
 from ngsim_assets.highway.model import TRAJECTORY_SEGMENTS
 
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from ngsim_assets.highway.clean import CleaningParameters
 
 
+_STATES = ("observed", "repaired", "imputed")
+_OF_A_VEHICLE = ("highway_id", "recording", "date", "vehicle_type", "trajectory_id")
 SUMMED = (
-    "highway_id",
-    "recording",
-    "date",
-    "vehicle_type",
-    "trajectory_id",
+    *_OF_A_VEHICLE,
     "vehicle_id",
     "frame",
     "timestamp",
@@ -56,29 +55,26 @@ def segments(
       and `residual_rms_y` (m) of the points observed and not repaired.
 
     Args:
-        cleaned: SUMMED columns of whole vehicles, frames ascending within each.
+        cleaned: SUMMED columns of whole vehicles, frames ascending within each; columns that
+            name the recording may be absent, and are from the result then.
         parameters: those the points were cleaned with.
         points: vehicle_id and total_frames as validated, None where total_frames is not wanted.
     """
     lane = pl.col("lane_id").drop_nulls()
     stays = lane.filter((lane != lane.shift()).fill_null(value=True))
-    state = pl.col("state")
-    seen = pl.len() - (state == "imputed").sum()
+    seen = pl.len() - pl.col("points_imputed").sum()
     span = pl.col("frame").last() - pl.col("frame").first() + 1
-    # squares are made for all rows at once, since within groups that costs ten times as much
-    measured = cleaned.with_columns(_squared_residual(axis) for axis in ("x", "y"))
+    # these are made for all rows at once, since within groups that costs ten times as much
+    measured = cleaned.with_columns(
+        *(_squared_residual(axis) for axis in ("x", "y")),
+        *((pl.col("state") == name).alias(f"points_{name}") for name in _STATES),
+    )
     summed = measured.group_by("vehicle_id", maintain_order=True).agg(
-        *(
-            pl.col(name).first()
-            for name in ("highway_id", "recording", "date", "vehicle_type", "trajectory_id")
-        ),
+        cs.by_name(*_OF_A_VEHICLE, require_all=False).first(),
         pl.col("timestamp").first().alias("start_time"),
         pl.col("timestamp").last().alias("end_time"),
         pl.len().cast(pl.Int32).alias("points"),
-        *(
-            (state == name).sum().cast(pl.Int32).alias(f"points_{name}")
-            for name in ("observed", "repaired", "imputed")
-        ),
+        *(pl.col(f"points_{name}").sum().cast(pl.Int32) for name in _STATES),
         (pl.col("frame").diff() > 1).sum().cast(pl.Int32).alias("gaps_open"),
         (seen / span).alias("completeness"),
         stays.alias("lanes"),
@@ -97,7 +93,7 @@ def segments(
     return totals.with_columns(
         (pl.col("lanes").list.len().cast(pl.Int32) - 1).clip(lower_bound=0).alias("lane_changes"),
         _metadata(parameters).alias("metadata"),
-    ).select(list(TRAJECTORY_SEGMENTS.columns))
+    ).select(cs.by_name(*TRAJECTORY_SEGMENTS.columns, require_all=False))
 
 
 def _squared_residual(axis: str) -> pl.Expr:

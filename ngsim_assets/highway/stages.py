@@ -223,7 +223,8 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
 def store_segments(platform: Platform, key: PartitionKey) -> Commit:
     """Sum up every trajectory of a partition as `trajectory_segments`."""
     cleaned = built(platform, CLEANED_TRAJECTORIES, key)
-    frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key), columns=SUMMED)
+    columns = [name for name in SUMMED if name not in identity(key)]
+    frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key), columns)
     said = platform.lake.scan(VALIDATED_POINTS, identity(key)).select("vehicle_id", "total_frames")
     totals = said.group_by("vehicle_id").agg(pl.col("total_frames").max()).collect().lazy()
 
