@@ -32,7 +32,7 @@ UNDATED = date(1970, 1, 1)
 _RAW_COLUMNS = list(RAW_TRAJECTORIES.columns)
 
 _ORDERED_BY = ("vehicle_id", "frame_id", "source_row")
-_LINE_BITS = 40  # a file of a million million lines; 2^16 files of one partition
+_SHORT_BITS = 32
 
 # Rows whose columns are in memory together: 60 bytes each, so 120 MB. A larger partition is
 # read several times, a range of vehicles each.
@@ -181,12 +181,10 @@ def _load(
 
 def _plan(loaded: pl.DataFrame, chunk_rows: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Order of all rows, and where in it each chunk of whole vehicles begins and the last ends."""
-    order = stable_order(
-        _joined(loaded["delivery"].to_numpy(), loaded["source_row"].to_numpy(), _LINE_BITS)
-    )
-    vehicles, frames = _unsigned(loaded["vehicle_id"]), _unsigned(loaded["frame_id"])
-    order = stable_order(_joined(vehicles, frames, 32), order)
-    vehicles = vehicles[order]
+    order = stable_order(_joined(loaded["delivery"], loaded["source_row"])[0])
+    keys, frame_bits = _joined(loaded["vehicle_id"], loaded["frame_id"])
+    order = stable_order(keys, order)
+    vehicles = keys[order] >> frame_bits
     ends = np.append(np.flatnonzero(vehicles[1:] != vehicles[:-1]) + 1, order.size)
     return order, _bounds(ends, chunk_rows)
 
@@ -208,21 +206,36 @@ def _together(bounds: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield bounds[start : end + 1]
 
 
-def _unsigned(column: pl.Series) -> NDArray[np.uint32]:
-    """Int32 values in their order as unsigned numbers from 1 up, null as 0.
-
-    The lowest Int32, which no reader yields, would be 0 as well.
-    """
-    lowest = np.int32(-(2**31))
-    values = column.cast(pl.Int32).fill_null(int(lowest)).to_numpy()
-    return (values ^ lowest).view(np.uint32)
-
-
 def _joined(
-    high: NDArray[np.unsignedinteger], low: NDArray[np.integer], low_bits: int
-) -> NDArray[np.uint64]:
-    """Numbers of `high` above those of `low`, which are not negative and of `low_bits` bits."""
-    joined = high.astype(np.uint64)
-    joined <<= np.uint64(low_bits)
-    np.bitwise_or(joined, low, out=joined, casting="unsafe", dtype=np.uint64)
-    return joined
+    high: pl.Series, low: pl.Series
+) -> tuple[NDArray[np.uint32 | np.uint64], np.uint32 | np.uint64]:
+    """Numbers in the order of `high` and, where that is the same, of `low`; null comes first.
+
+    Also how many of the bits are those of `low`. The numbers have 32 bits where that is enough,
+    as it is for any recording.
+    """
+    low_bits = _bits(low)
+    kind = np.uint32 if _bits(high) + low_bits <= _SHORT_BITS else np.uint64
+    joined = _places(high, kind)
+    joined <<= kind(low_bits)
+    joined |= _places(low, kind)
+    return joined, kind(low_bits)
+
+
+def _least(column: pl.Series) -> int:
+    # the lowest Int32, which no reader yields, is not told from null: 32 bits are enough then
+    return max(int(column.min() or 0), 1 - 2**31)  # type: ignore[arg-type]
+
+
+def _bits(column: pl.Series) -> int:
+    return (int(column.max() or 0) - _least(column) + 1).bit_length()  # type: ignore[arg-type]
+
+
+def _places(column: pl.Series, kind: type[np.uint32 | np.uint64]) -> NDArray[np.uint32 | np.uint64]:
+    """Integers in their order as numbers from 1 up, null as 0."""
+    before = _least(column) - 1
+    if column.null_count():
+        column = column.cast(pl.Int64).fill_null(before)
+    places = np.empty(column.len(), kind)
+    np.subtract(column.to_numpy(), before, out=places, dtype=np.int64, casting="unsafe")
+    return places
