@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import polars as pl
@@ -70,7 +70,14 @@ def names_of_broken(masks: pl.DataFrame, rules: Sequence[Rule] | None = None) ->
     offsets = np.zeros(masks.height + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=masks.height), out=offsets[1:])
     broken_names = pl.Series(names, dtype=pl.String).gather(codes[by_row])
-    lists = _arrow.LargeListArray.from_arrays(_arrow.array(offsets), broken_names.to_arrow())
+    items = cast("Any", broken_names).to_arrow()
+    # by its buffers: an array made from numpy would load Pandas first, 40 MB nothing here needs
+    lists = _arrow.LargeListArray.from_buffers(
+        _arrow.large_list(items.type),
+        masks.height,
+        [None, _arrow.py_buffer(offsets)],
+        children=[items],
+    )
     return pl.Series(lists, dtype=_NAMES)
 
 
