@@ -167,7 +167,9 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
 
     def passed() -> Iterator[pl.DataFrame]:
         columns = [name for name in RAW_TRAJECTORIES.columns if name not in identity(key)]
-        for good, bad, flags in in_parallel(judged, delivered(columns), platform.workers):
+        # One chunk at a time: it is judged in less time than the writer, which has threads of
+        # its own, needs for one, and any more would only wait in memory for it.
+        for good, bad, flags in map(judged, delivered(columns)):
             if bad.height:
                 refused.append(bad)
             for rule, rows in flags.items():
