@@ -67,7 +67,7 @@ def _split(
 ) -> None:
     """Share a piece of `time` us and `way` m from (t0, y0) out among the cells it crosses.
 
-    `cell` is that of the first point; t0 and y0 are relative to the grid. Shares are
+    `cell` is that of the first point; t0 is relative to the grid. Shares are
     differences of rounded running totals, so they add up to the whole piece exactly.
     """
     at, time_cell, y_cell = cell
@@ -78,7 +78,7 @@ def _split(
         time_next, y_next = 1, 0
         if way != 0.0:
             step = 1 if way > 0.0 else -1
-            border = (y_cell + 1 if way > 0.0 else y_cell) * grid.length
+            border = (grid.first_y + (y_cell + 1 if way > 0.0 else y_cell)) * grid.length
             crossing = (border - y0) / way
             if crossing < there:
                 there, time_next, y_next = crossing, 0, step
@@ -108,12 +108,13 @@ def accumulate_pieces(
         lanes: codes in the order of the first axis.
         gap: microseconds over which two points are not joined.
     """
-    origin, start = grid.first_time * grid.duration, grid.first_y * grid.length
+    # places stay absolute: taking the grid's start off rounds, differently for every extent
+    origin = grid.first_time * grid.duration
     at = 0
-    t0, y0 = time[0] - origin, y[0] - start
+    t0, y0 = time[0] - origin, y[0]
     time_cell, y_cell = t0 // grid.duration, math.floor(y0 / grid.length)
     for i in range(1, len(vehicle)):
-        t1, y1 = time[i] - origin, y[i] - start
+        t1, y1 = time[i] - origin, y[i]
         next_time = time_cell
         if t1 < time_cell * grid.duration or t1 >= (time_cell + 1) * grid.duration:
             next_time = t1 // grid.duration
@@ -123,7 +124,7 @@ def accumulate_pieces(
                 at = 0
                 while lanes[at] != lane[i - 1]:
                     at += 1
-            cell = (at, time_cell, y_cell)
+            cell = (at, time_cell, y_cell - grid.first_y)
             if next_time == time_cell and next_y == y_cell:
                 whole = math.floor(abs(y1 - y0) * METRE + 0.5)
                 _add(sums, cell, whole, (t1 - t0) * 1000, vehicle[i])
