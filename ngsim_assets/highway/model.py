@@ -151,9 +151,7 @@ class RawTrajectory(_Row):
     ]
     source_text: Annotated[
         str | None,
-        Field(
-            description="The delivered line, kept where a cell of it could not be read as it stands."
-        ),
+        Field(description="The delivered line, kept where a cell of it could not be read."),
         Column(pl.String()),
     ]
 
@@ -211,22 +209,18 @@ class TrajectoryPoint(_Row):
     velocity_y: Annotated[
         float | None,
         Field(
-            description="Velocity along the section, central difference of y_position, null at ends and gaps."
+            description="Velocity along, central difference of y_position, null at ends and gaps."
         ),
         Column(pl.Float64(), "m/s", _SPEED),
     ]
     acceleration_x: Annotated[
         float | None,
-        Field(
-            description="Lateral acceleration, second difference of x_position, null at ends and gaps."
-        ),
+        Field(description="Lateral acceleration, second difference, null at ends and gaps."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
     acceleration_y: Annotated[
         float | None,
-        Field(
-            description="Acceleration along the section, second difference of y_position, null at ends and gaps."
-        ),
+        Field(description="Acceleration along, second difference, null at ends and gaps."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
     speed: Annotated[
@@ -400,9 +394,7 @@ class CleanedPoint(_Row):
     ]
     state: Annotated[
         Literal["observed", "repaired", "imputed"],
-        Field(
-            description="Whether the point was seen, seen and corrected as an outlier, or filled in."
-        ),
+        Field(description="Point as seen, seen and corrected as an outlier, or filled in."),
         Column(pl.String()),
     ]
     x_raw: Annotated[
@@ -435,7 +427,7 @@ class CleanedPoint(_Row):
     space_headway: Annotated[
         float | None,
         Field(
-            description="Front to front distance to the vehicle ahead, of reconstructed positions, null none."
+            description="Front to front distance to the vehicle ahead, reconstructed, null none."
         ),
         Column(pl.Float64(), "m", _MM),
     ]

@@ -13,10 +13,10 @@ import pytest
 
 from ngsim_assets.definitions import BUILD_RECORDING, SUMMARISE_CORPUS, build_definitions
 from ngsim_assets.highway import intake, model, overview, stages
+from ngsim_assets.highway.faults import inject_faults
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, register
 from ngsim_assets.highway.simulate import Scenario, simulate
-from ngsim_assets.highway.faults import inject_faults
 from ngsim_assets.highway.write_source import write_source
 from ngsim_assets.settings import load_settings
 
