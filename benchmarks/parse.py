@@ -22,8 +22,8 @@ import numpy as np
 import polars as pl
 
 from ngsim_assets.highway.formats import LAYOUTS, LOCATIONS, RAW_PHYSICAL
+from ngsim_assets.highway.simulation.write_source import write_rows
 from ngsim_assets.highway.source import SourceMember, read_batches
-from ngsim_assets.highway.write_source import write_rows
 
 
 def random_rows(rows: int) -> pl.DataFrame:

@@ -20,7 +20,7 @@ import typer
 from ngsim_assets import __version__, console
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import commands, overview
-from ngsim_assets.highway.intake_results import Intake
+from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import open_platform
 from ngsim_assets.settings import Settings, load_settings

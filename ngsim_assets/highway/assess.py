@@ -15,11 +15,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ngsim_assets.highway.catalogue import catalogue
-from ngsim_assets.highway.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
+from ngsim_assets.highway.assessment.catalogue import catalogue
+from ngsim_assets.highway.assessment.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
+from ngsim_assets.highway.assessment.stage_metrics import Cells, area_of, measure_stage, percent
 from ngsim_assets.highway.model import QUALITY_METRICS
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.highway.stage_metrics import Cells, area_of, measure_stage, percent
 
 Values = dict[tuple[str, str], float | None]
 

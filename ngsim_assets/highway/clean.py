@@ -20,8 +20,14 @@ import polars.selectors as cs
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.arrays import floats, integers
-from ngsim_assets.highway.attach import directions, nearest_rows, pieces_of, positions_ahead
-from ngsim_assets.highway.filters import (
+from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
+from ngsim_assets.highway.reconstruction.attach import (
+    directions,
+    nearest_rows,
+    pieces_of,
+    positions_ahead,
+)
+from ngsim_assets.highway.reconstruction.filters import (
     Dedupe,
     Filter,
     Impute,
@@ -30,10 +36,14 @@ from ngsim_assets.highway.filters import (
     in_order,
     with_motion,
 )
-from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
-from ngsim_assets.highway.segments import segments
+from ngsim_assets.highway.reconstruction.segments import segments
+from ngsim_assets.highway.reconstruction.smoothing import (
+    Method,
+    MotionLimits,
+    MovingAverage,
+    RobustWhittaker,
+)
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.highway.smoothing import Method, MotionLimits, MovingAverage, RobustWhittaker
 
 __all__ = [
     "COMPLETED_FROM",

@@ -16,7 +16,7 @@ from rich.progress import TaskID
 
 from ngsim_assets import console
 from ngsim_assets.highway import intake, model, questions, reporting, stages
-from ngsim_assets.highway.intake_results import Intake, IntakeProgress, Rejected
+from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.settings import Settings, load_settings
 

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ngsim_assets.acquisition.landing import LandingZone
-from ngsim_assets.highway.delivered import (
+from ngsim_assets.highway.arrival.delivered import (
     delivered_rows,
     recording_t0,
     unassigned_partition,
     unassigned_rows,
 )
+from ngsim_assets.highway.arrival.file_intake import FileIntake, Progress
+from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.errors import NoFilesInFolder, SourceUnreadable, UnknownHighway
-from ngsim_assets.highway.file_intake import FileIntake, Progress
 from ngsim_assets.highway.formats import canonical_locations
-from ngsim_assets.highway.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import check_recording
 from ngsim_assets.highway.sites import SITES
 

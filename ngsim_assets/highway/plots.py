@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ngsim_assets.highway import drawing, raster, track_measures
-from ngsim_assets.highway.metrics import JERK_LIMIT, MINIMUM_POINTS
+from ngsim_assets.highway.assessment import track_measures
+from ngsim_assets.highway.assessment.metrics import JERK_LIMIT, MINIMUM_POINTS
+from ngsim_assets.highway.assessment.track_measures import Floats, Tracks
+from ngsim_assets.highway.pictures import drawing, raster
+from ngsim_assets.highway.pictures.time_space import time_space
+from ngsim_assets.highway.pictures.vehicle_panel import one_vehicle
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.highway.time_space import time_space
-from ngsim_assets.highway.track_measures import Floats, Tracks
-from ngsim_assets.highway.vehicle_panel import one_vehicle
 from ngsim_assets.quality.report import Figure
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from ngsim_assets.highway.assess import RowCounts
-from ngsim_assets.highway.catalogue import catalogue
-from ngsim_assets.highway.literature import PUBLISHED
-from ngsim_assets.highway.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
+from ngsim_assets.highway.assessment.catalogue import catalogue
+from ngsim_assets.highway.assessment.literature import PUBLISHED
+from ngsim_assets.highway.assessment.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.quality.report import (
     DataQualityReport,

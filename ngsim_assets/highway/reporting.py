@@ -34,7 +34,7 @@ from ngsim_assets.highway.stages import (
     identity,
     provenance,
 )
-from ngsim_assets.highway.validation_rules import validation_rules
+from ngsim_assets.highway.validation.validation_rules import validation_rules
 from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
 from ngsim_assets.storage import catalog
 from ngsim_assets.storage.atomic import write_atomically

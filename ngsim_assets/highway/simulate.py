@@ -17,13 +17,18 @@ import numpy as np
 import polars as pl
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.error_model import NOISE, Noise, observe
-from ngsim_assets.highway.fault_kinds import FAULTS
-from ngsim_assets.highway.faults import inject_faults
-from ngsim_assets.highway.simulated_tables import drive, recording_of, truth_of
+from ngsim_assets.highway.simulation.error_model import NOISE, Noise, observe
+from ngsim_assets.highway.simulation.fault_kinds import FAULTS
+from ngsim_assets.highway.simulation.faults import inject_faults
+from ngsim_assets.highway.simulation.simulated_tables import drive, recording_of, truth_of
+from ngsim_assets.highway.simulation.traffic_demand import LEVELS, ROADS
+from ngsim_assets.highway.simulation.write_source import (
+    LayoutName,
+    Written,
+    write_rows,
+    write_source,
+)
 from ngsim_assets.highway.sites import SITES, Site
-from ngsim_assets.highway.traffic_demand import LEVELS, ROADS
-from ngsim_assets.highway.write_source import LayoutName, Written, write_rows, write_source
 
 
 class CannotSimulate(NgsimAssetsError):

@@ -16,9 +16,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ngsim_assets.highway import archives
-from ngsim_assets.highway.archives import GuardedStream
-from ngsim_assets.highway.decimal_text import MAX_LINE
 from ngsim_assets.highway.errors import (
     CutAtExcelLimit,
     EmptySource,
@@ -26,8 +23,11 @@ from ngsim_assets.highway.errors import (
     NotNgsim,
     SourceError,
 )
-from ngsim_assets.highway.line_parser import Bytes, LineParser, Parsed, count_lines
-from ngsim_assets.highway.recognition import HEAD_BYTES, Recognised, recognise
+from ngsim_assets.highway.reading import archives
+from ngsim_assets.highway.reading.archives import GuardedStream
+from ngsim_assets.highway.reading.decimal_text import MAX_LINE
+from ngsim_assets.highway.reading.line_parser import Bytes, LineParser, Parsed, count_lines
+from ngsim_assets.highway.reading.recognition import HEAD_BYTES, Recognised, recognise
 
 EXCEL_ROWS = 1_048_576
 """Rows of a spreadsheet, header included."""

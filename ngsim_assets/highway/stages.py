@@ -32,10 +32,10 @@ from ngsim_assets.highway.model import (
     TRAJECTORY_SEGMENTS,
     VALIDATED_POINTS,
 )
-from ngsim_assets.highway.segments import SUMMED
+from ngsim_assets.highway.reconstruction.segments import SUMMED
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
-from ngsim_assets.highway.validation_rules import ValidationParameters
+from ngsim_assets.highway.validation.validation_rules import ValidationParameters
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Table

@@ -33,7 +33,7 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.arrays import floats, integers
 from ngsim_assets.highway.edie import METRE, SECOND, Grid, Sums, accumulate_pieces
 from ngsim_assets.highway.model import TRAFFIC_STATE
-from ngsim_assets.highway.stretches import order_of
+from ngsim_assets.highway.reconstruction.stretches import order_of
 
 _NO_LANE = -(2**31)
 _NOBODY = -(2**62)

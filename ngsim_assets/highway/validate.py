@@ -15,13 +15,13 @@ import numpy.typing as npt
 import polars as pl
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.evidence import NEIGHBOURLY, gather, gather_neighbours
 from ngsim_assets.highway.formats import physical
-from ngsim_assets.highway.leaders import NEIGHBOURS, Context
 from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES, VALIDATED_POINTS
-from ngsim_assets.highway.points import clock_error, frame_origin, in_order, to_points
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.highway.validation_rules import (
+from ngsim_assets.highway.validation.evidence import NEIGHBOURLY, gather, gather_neighbours
+from ngsim_assets.highway.validation.leaders import NEIGHBOURS, Context
+from ngsim_assets.highway.validation.points import clock_error, frame_origin, in_order, to_points
+from ngsim_assets.highway.validation.validation_rules import (
     ValidationParameters,
     across_rules,
     own_rules,

@@ -14,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.acquisition.landing import LandingZone
-from ngsim_assets.highway import clean, delivered, intake, track_measures, validate
+from ngsim_assets.highway import clean, intake, validate
+from ngsim_assets.highway.arrival import delivered
 from ngsim_assets.highway.assess import RowCounts, assess
-from ngsim_assets.highway.catalogue import catalogue
+from ngsim_assets.highway.assessment import track_measures
+from ngsim_assets.highway.assessment.catalogue import catalogue
+from ngsim_assets.highway.assessment.track_measures import Tracks
 from ngsim_assets.highway.model import (
     CLEANED_TRAJECTORIES,
     QUALITY_METRICS,
@@ -25,7 +28,6 @@ from ngsim_assets.highway.model import (
 )
 from ngsim_assets.highway.report import recording_report
 from ngsim_assets.highway.sites import PEACHTREE, SITES, US_101
-from ngsim_assets.highway.track_measures import Tracks
 from ngsim_assets.quality.report import Origin
 from ngsim_assets.quality.rules import Rule
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance

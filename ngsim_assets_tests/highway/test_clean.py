@@ -20,8 +20,8 @@ from ngsim_assets.highway.clean import (
     pipeline,
     reconstruct,
 )
-from ngsim_assets.highway.filters import Dedupe, Impute, Outliers, Pipeline, Smooth
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES
+from ngsim_assets.highway.reconstruction.filters import Dedupe, Impute, Outliers, Pipeline, Smooth
 from ngsim_assets.highway.simulate import Scenario, simulate
 from ngsim_assets.highway.sites import PEACHTREE, US_101
 from ngsim_assets_tests.highway import driven

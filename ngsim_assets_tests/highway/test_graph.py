@@ -13,11 +13,11 @@ import pytest
 
 from ngsim_assets.definitions import BUILD_RECORDING, SUMMARISE_CORPUS, build_definitions
 from ngsim_assets.highway import intake, model, overview, stages
-from ngsim_assets.highway.faults import inject_faults
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, register
 from ngsim_assets.highway.simulate import Scenario, simulate
-from ngsim_assets.highway.write_source import write_source
+from ngsim_assets.highway.simulation.faults import inject_faults
+from ngsim_assets.highway.simulation.write_source import write_source
 from ngsim_assets.settings import load_settings
 
 KEY = PartitionKey("us-101", "2005-06-15T0750")

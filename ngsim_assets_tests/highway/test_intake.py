@@ -38,8 +38,8 @@ from ngsim_assets.highway.intake import (
     take_in_all,
 )
 from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.simulation.write_source import write_source
 from ngsim_assets.highway.sites import I_80, LANKERSHIM
-from ngsim_assets.highway.write_source import write_source
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER, WEST, delivered, rows, values
 
 
@@ -133,7 +133,7 @@ def test_order_division_and_form_do_not_matter(
 def test_batch_size_does_not_matter(
     tmp_path: Path, zone: LandingZone, monkeypatch: pytest.MonkeyPatch, batch_rows: int
 ) -> None:
-    from ngsim_assets.highway import file_intake as module
+    from ngsim_assets.highway.arrival import file_intake as module
 
     write_source(corpus, tmp_path / "all.csv", "export", shuffle=1)
     take_in(tmp_path / "all.csv", zone)
@@ -141,7 +141,7 @@ def test_batch_size_does_not_matter(
     monkeypatch.setattr(
         module, "read_batches", lambda *a, **k: whole(*a, batch_rows=batch_rows, **k)
     )
-    monkeypatch.setattr("ngsim_assets.highway.spill._OWN_PARTS_ROWS", 30)
+    monkeypatch.setattr("ngsim_assets.highway.arrival.spill._OWN_PARTS_ROWS", 30)
     other = LandingZone(tmp_path / "other")
     take_in(tmp_path / "all.csv", other)
     assert other.partitions() == zone.partitions()
@@ -341,7 +341,7 @@ class TestBadInput:
 
 
 def test_coordinates_tell_a_site_the_clock_does_not(tmp_path: Path, zone: LandingZone) -> None:
-    from ngsim_assets.highway.geodesy import projection
+    from ngsim_assets.highway.validation.geodesy import projection
 
     box = projection(LANKERSHIM)
     recording = rows(LANKERSHIM, t0=1700000000000).with_columns(

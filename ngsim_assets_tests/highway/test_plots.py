@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ngsim_assets.highway import drawing, plots, raster
+from ngsim_assets.highway import plots
+from ngsim_assets.highway.assessment.track_measures import Tracks
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES, VALIDATED_POINTS
+from ngsim_assets.highway.pictures import drawing, raster
 from ngsim_assets.highway.sites import PEACHTREE, US_101
-from ngsim_assets.highway.track_measures import Tracks
 from ngsim_assets.quality.report import Figure
 from ngsim_assets_tests.highway.sample_recordings import Sample, sample_recording
 

@@ -10,9 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ngsim_assets.highway.error_model import Noise
 from ngsim_assets.highway.formats import FOOT, RAW_PHYSICAL
-from ngsim_assets.highway.geodesy import projection
 from ngsim_assets.highway.simulate import (
     CannotSimulate,
     Scenario,
@@ -21,8 +19,10 @@ from ngsim_assets.highway.simulate import (
     simulate_export,
     simulate_to,
 )
+from ngsim_assets.highway.simulation.error_model import Noise
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.source import members, read_batches
+from ngsim_assets.highway.validation.geodesy import projection
 
 KEY = ["vehicle_id", "frame_id"]
 

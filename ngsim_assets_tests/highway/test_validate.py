@@ -17,7 +17,6 @@ from ngsim_assets.highway import source
 from ngsim_assets.highway.formats import physical
 from ngsim_assets.highway.keys import trajectory_id
 from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES, VALIDATED_POINTS
-from ngsim_assets.highway.point_model import point_model
 from ngsim_assets.highway.sites import PEACHTREE, SITES, US_101
 from ngsim_assets.highway.validate import (
     Judge,
@@ -31,6 +30,7 @@ from ngsim_assets.highway.validate import (
     rules_table,
     validation_rules,
 )
+from ngsim_assets.highway.validation.point_model import point_model
 from ngsim_assets_tests.highway.synthetic import (
     again,
     as_logical,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ngsim_assets.highway.faults import ROW_FAULTS, inject_faults
 from ngsim_assets.highway.simulate import Scenario, simulate
+from ngsim_assets.highway.simulation.faults import ROW_FAULTS, inject_faults
 from ngsim_assets.highway.validate import accepted, judge, neighbours, rejected
 from ngsim_assets_tests.highway.synthetic import as_logical
 

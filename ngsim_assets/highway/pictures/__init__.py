@@ -1,0 +1,1 @@
+"""How the pictures of a report are drawn. Face: `highway/plots.py`."""

@@ -1,0 +1,203 @@
+"""Ways to smooth stretches of trajectories: the robust Whittaker fit, and its peers.
+
+A method takes the stretches of many vehicles as arrays and returns their motion; `filters.Smooth`
+puts one to work on a table. A further method is a further class with the shape of `Method`.
+
+Belongs here: methods and their parameters. Does not belong here: their kernels
+(reconstruct.py, moving_average.py), tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ngsim_assets.highway.reconstruction.moving_average import average_stretches
+from ngsim_assets.highway.reconstruction.reconstruct import Options, reconstruct_stretches
+from ngsim_assets.highway.reconstruction.stiffness import FloatArray, spectrum
+
+MOTION = (
+    "x_position",
+    "y_position",
+    "velocity_x",
+    "velocity_y",
+    "acceleration_x",
+    "acceleration_y",
+    "jerk",
+)
+"""Rows a method returns, in order; only the first two if it is differential."""
+
+# Below it, a second thread costs more than it saves.
+_POINTS_PER_THREAD = 20_000
+
+
+def share(run: Callable[[int, int], None], start: NDArray[np.int64], threads: int | None) -> None:
+    """Call `run(first, last)` on shares of the stretches with about as many points each."""
+    stretches = len(start) - 1
+    points = int(start[-1])
+    available = threads or os.cpu_count() or 1
+    shares = max(1, min(available, points // _POINTS_PER_THREAD if threads is None else stretches))
+    if shares == 1:
+        run(0, stretches)
+        return
+    cuts = np.searchsorted(start, np.linspace(0, points, shares + 1)[1:-1])
+    edges = [0, *(int(cut) for cut in cuts), stretches]
+    with ThreadPoolExecutor(shares) as pool:
+        for done in [pool.submit(run, a, b) for a, b in pairwise(edges)]:
+            done.result()
+
+
+@dataclass(frozen=True)
+class MotionLimits:
+    """What reconstructed motion has to respect.
+
+    Attributes:
+        seconds: s per frame.
+        one_way: whether every vehicle travels towards larger y; otherwise each vehicle's
+            direction is read off its track, and one that turns may have both.
+        acceleration: m/s², absolute. jerk: m/s³, absolute.
+    """
+
+    seconds: float = 0.1
+    one_way: bool = False
+    acceleration: float = 9.0
+    jerk: float = 15.0
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Runs of consecutive frames as arrays.
+
+    Attributes:
+        start: first point of every run, and one more.
+        x, y: m, finite. state: codes, may be raised to repaired by a method.
+    """
+
+    start: NDArray[np.int64]
+    x: FloatArray
+    y: FloatArray
+    state: NDArray[np.uint8]
+
+
+class Method(Protocol):
+    """A way to smooth."""
+
+    @property
+    def label(self) -> str:
+        """Name of the method, for the record."""
+        ...
+
+    @property
+    def differential(self) -> bool:
+        """Whether the motion is the differences of the positions, as kinematics.py defines them."""
+        ...
+
+    def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
+        """Rows of every point: x, y; if not `differential` those of MOTION after them too."""
+        ...
+
+
+@dataclass(frozen=True)
+class RobustWhittaker:
+    """Penalised third differences, robust, as stiff as each track asks for (the default).
+
+    Attributes:
+        cutoff: Hz at which amplitudes are halved; None: chosen per vehicle and axis from the
+            data (`whittaker.cutoff_frequency`).
+        typical_cutoff: Hz, for tracks too short to tell: 0.25 Hz lies between the 1 s Thiemann
+            et al. average speed over and the 4 s they average acceleration over.
+        memory: s over which drivers keep an acceleration; beyond it the penalty acts on
+            acceleration too. Matters for tracks of a few seconds.
+        sigmas: residual in robust standard deviations at which Tukey's weight reaches 0.
+        least_sigma: m; smaller standard deviations are taken as this: with `sigmas`, nothing
+            within the 0.5 m NGSIM states for its position error is an outlier.
+        tail: degrees of freedom of the t distribution assumed for jerk; small: more contrast
+            between brakes and cruising.
+        standstill_distance, standstill_duration: m, s; who stays within this distance for this
+            long stands and is held still.
+    """
+
+    label: str = field(default="robust_whittaker", init=False)
+    cutoff: float | None = None
+    typical_cutoff: float = 0.25
+    memory: float = 5.0
+    sigmas: float = 6.0
+    least_sigma: float = 0.1
+    tail: float = 10.0
+    standstill_distance: float = 0.15
+    standstill_duration: float = 2.0
+
+    @property
+    def differential(self) -> bool:
+        """It is."""
+        return True
+
+    def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
+        """Positions by the penalised fit; observed points it rejects become repaired."""
+        table = spectrum(limits.seconds)
+        options = Options(
+            seconds=limits.seconds,
+            cutoff=self.cutoff or 0.0,
+            typical_cutoff=self.typical_cutoff,
+            memory=self.memory,
+            sigmas=self.sigmas,
+            least_sigma=self.least_sigma,
+            tail=self.tail,
+            standstill_distance=self.standstill_distance,
+            standstill_duration=self.standstill_duration,
+            one_way=limits.one_way,
+            acceleration=limits.acceleration,
+            jerk=limits.jerk,
+        )
+        place = np.empty((2, len(stretches.x)))
+
+        def run(first: int, last: int) -> None:
+            reconstruct_stretches(
+                first, last, stretches.start, stretches.x, stretches.y, stretches.state,
+                table, options, place,
+            )  # fmt: skip
+
+        share(run, stretches.start, threads)
+        return place
+
+
+@dataclass(frozen=True)
+class MovingAverage:
+    """Symmetric exponential moving averages (Thiemann, Treiber, Kesting 2008), for comparison.
+
+    x, v and a are averaged separately, so they do not integrate to one another.
+
+    Attributes:
+        position, velocity, acceleration: widths of the kernels in s.
+    """
+
+    label: str = field(default="moving_average", init=False)
+    position: float = 0.5
+    velocity: float = 1.0
+    acceleration: float = 4.0
+
+    @property
+    def differential(self) -> bool:
+        """It is not: every quantity is averaged by itself."""
+        return False
+
+    def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
+        """Motion by averaging."""
+        motion = np.empty((len(MOTION), len(stretches.x)))
+        widths = np.array([self.position, self.velocity, self.acceleration])
+
+        def run(first: int, last: int) -> None:
+            average_stretches(
+                first, last, stretches.start, stretches.x, stretches.y, limits.seconds,
+                widths, motion,
+            )  # fmt: skip
+
+        share(run, stretches.start, threads)
+        return motion
