@@ -4,6 +4,9 @@ Belongs here: looking leaders up over a whole recording, and gaps and headways b
 Does not belong here: measures of one vehicle alone (track_measures.py), metrics' names and limits.
 """
 
+# numpy's stubs leave the results of a few functions used here untyped
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import Any

@@ -6,6 +6,9 @@ Belongs here: numerical kernels and tables for them. Does not belong here: the s
 Source of cross validation: Craven & Wahba (1979), Numerische Mathematik 31, 377.
 """
 
+# numpy's stubs leave the results of a few functions used here untyped
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import math

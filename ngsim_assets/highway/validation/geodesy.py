@@ -8,6 +8,9 @@ row. Over the two kilometres of a site its inverse projection is smooth, and a b
 follows it to 1e-7 m; a test holds that below 1 mm.
 """
 
+# numpy's stubs leave the results of a few functions used here untyped
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,9 @@ Belongs here: the narrow context of a whole recording that such rules need, and 
 it. Does not belong here: thresholds (validation_rules.py).
 """
 
+# numpy's stubs leave the results of a few functions used here untyped
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import NamedTuple
