@@ -34,6 +34,71 @@ _ACCELERATION = 2.0**-12
 _DEGREE = 2.0**-26  # 1.5e-8 degrees: 1.7 mm along a meridian
 
 
+# Columns that several tables have.
+TotalFrames = Annotated[
+    int | None,
+    Field(description="Frames the vehicle is said to appear in."),
+    Column(pl.Int32()),
+]
+LaneId = Annotated[int | None, Field(description="Lane, 1 leftmost."), Column(pl.Int32())]
+OZone = Annotated[int | None, Field(description="Origin zone (arterials)."), Column(pl.Int32())]
+DZone = Annotated[
+    int | None, Field(description="Destination zone (arterials)."), Column(pl.Int32())
+]
+IntId = Annotated[
+    int | None,
+    Field(description="Intersection, 0 between them (arterials)."),
+    Column(pl.Int32()),
+]
+SectionId = Annotated[
+    int | None,
+    Field(description="Section, 0 inside intersections (arterials)."),
+    Column(pl.Int32()),
+]
+Direction = Annotated[
+    int | None,
+    Field(description="1 east 2 north 3 west 4 south (arterials)."),
+    Column(pl.Int32()),
+]
+Movement = Annotated[
+    int | None, Field(description="1 through 2 left 3 right (arterials)."), Column(pl.Int32())
+]
+SourceFile = Annotated[
+    str, Field(description="File (and archive member) the row came from."), Column(pl.String())
+]
+VehicleType = Annotated[
+    Literal["motorcycle", "auto", "truck"],
+    Field(description="Vehicle class."),
+    Column(pl.String()),
+]
+TrajectoryId = Annotated[
+    str, Field(description="UUIDv5 of highway, recording and vehicle."), Column(pl.String())
+]
+VehicleId = Annotated[
+    int,
+    Field(ge=1, description="Vehicle number, unique within its recording."),
+    Column(pl.Int32()),
+]
+Frame = Annotated[int, Field(ge=0, description="Frame number, ten a second."), Column(pl.Int32())]
+Timestamp = Annotated[datetime, Field(description="UTC."), Column(pl.Datetime("us", "UTC"))]
+Length = Annotated[
+    float | None, Field(gt=0, description="Vehicle length."), Column(pl.Float64(), "m", _MM)
+]
+Width = Annotated[
+    float | None, Field(gt=0, description="Vehicle width."), Column(pl.Float64(), "m", _MM)
+]
+PrecedingId = Annotated[
+    int | None,
+    Field(ge=1, description="Vehicle ahead in the lane, null none."),
+    Column(pl.Int32()),
+]
+FollowingId = Annotated[
+    int | None,
+    Field(ge=1, description="Vehicle behind in the lane, null none."),
+    Column(pl.Int32()),
+]
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,11 +118,7 @@ class RawTrajectory(_Row):
     frame_id: Annotated[
         int | None, Field(description="Frame number, ten a second."), Column(pl.Int32())
     ]
-    total_frames: Annotated[
-        int | None,
-        Field(description="Frames the vehicle is said to appear in."),
-        Column(pl.Int32()),
-    ]
+    total_frames: TotalFrames
     global_time: Annotated[
         int | None,
         Field(description="Time since the epoch in the site's clock unit."),
@@ -96,29 +157,13 @@ class RawTrajectory(_Row):
     v_acc: Annotated[
         float | None, Field(description="Acceleration."), Column(pl.Decimal(9, 2), "ft/s²")
     ]
-    lane_id: Annotated[int | None, Field(description="Lane, 1 leftmost."), Column(pl.Int32())]
-    o_zone: Annotated[int | None, Field(description="Origin zone (arterials)."), Column(pl.Int32())]
-    d_zone: Annotated[
-        int | None, Field(description="Destination zone (arterials)."), Column(pl.Int32())
-    ]
-    int_id: Annotated[
-        int | None,
-        Field(description="Intersection, 0 between them (arterials)."),
-        Column(pl.Int32()),
-    ]
-    section_id: Annotated[
-        int | None,
-        Field(description="Section, 0 inside intersections (arterials)."),
-        Column(pl.Int32()),
-    ]
-    direction: Annotated[
-        int | None,
-        Field(description="1 east 2 north 3 west 4 south (arterials)."),
-        Column(pl.Int32()),
-    ]
-    movement: Annotated[
-        int | None, Field(description="1 through 2 left 3 right (arterials)."), Column(pl.Int32())
-    ]
+    lane_id: LaneId
+    o_zone: OZone
+    d_zone: DZone
+    int_id: IntId
+    section_id: SectionId
+    direction: Direction
+    movement: Movement
     preceding: Annotated[
         int | None, Field(description="Vehicle ahead in the lane, 0 none."), Column(pl.Int32())
     ]
@@ -141,9 +186,7 @@ class RawTrajectory(_Row):
     highway_id: HighwayId
     recording: RecordingKey
     date: RecordingDate
-    source_file: Annotated[
-        str, Field(description="File (and archive member) the row came from."), Column(pl.String())
-    ]
+    source_file: SourceFile
     source_row: Annotated[
         int,
         Field(description="Line of the row in that file, the header included, from 1."),
@@ -162,23 +205,11 @@ class TrajectoryPoint(_Row):
     highway_id: HighwayId
     recording: RecordingKey
     date: RecordingDate
-    vehicle_type: Annotated[
-        Literal["motorcycle", "auto", "truck"],
-        Field(description="Vehicle class."),
-        Column(pl.String()),
-    ]
-    trajectory_id: Annotated[
-        str, Field(description="UUIDv5 of highway, recording and vehicle."), Column(pl.String())
-    ]
-    vehicle_id: Annotated[
-        int,
-        Field(ge=1, description="Vehicle number, unique within its recording."),
-        Column(pl.Int32()),
-    ]
-    frame: Annotated[
-        int, Field(ge=0, description="Frame number, ten a second."), Column(pl.Int32())
-    ]
-    timestamp: Annotated[datetime, Field(description="UTC."), Column(pl.Datetime("us", "UTC"))]
+    vehicle_type: VehicleType
+    trajectory_id: TrajectoryId
+    vehicle_id: VehicleId
+    frame: Frame
+    timestamp: Timestamp
     x_position: Annotated[
         float,
         Field(description="Lateral position of the front centre from the left edge."),
@@ -233,23 +264,11 @@ class TrajectoryPoint(_Row):
         Field(description="Acceleration as delivered."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
-    lane_id: Annotated[int | None, Field(description="Lane, 1 leftmost."), Column(pl.Int32())]
-    length: Annotated[
-        float | None, Field(gt=0, description="Vehicle length."), Column(pl.Float64(), "m", _MM)
-    ]
-    width: Annotated[
-        float | None, Field(gt=0, description="Vehicle width."), Column(pl.Float64(), "m", _MM)
-    ]
-    preceding_id: Annotated[
-        int | None,
-        Field(ge=1, description="Vehicle ahead in the lane, null none."),
-        Column(pl.Int32()),
-    ]
-    following_id: Annotated[
-        int | None,
-        Field(ge=1, description="Vehicle behind in the lane, null none."),
-        Column(pl.Int32()),
-    ]
+    lane_id: LaneId
+    length: Length
+    width: Width
+    preceding_id: PrecedingId
+    following_id: FollowingId
     space_headway: Annotated[
         float | None,
         Field(ge=0, description="Front to front distance to the vehicle ahead, null none."),
@@ -260,36 +279,14 @@ class TrajectoryPoint(_Row):
         Field(ge=0, description="Time to reach the vehicle ahead's place, null none or standing."),
         Column(pl.Float64(), "s", 2.0**-10),
     ]
-    o_zone: Annotated[int | None, Field(description="Origin zone (arterials)."), Column(pl.Int32())]
-    d_zone: Annotated[
-        int | None, Field(description="Destination zone (arterials)."), Column(pl.Int32())
-    ]
-    int_id: Annotated[
-        int | None,
-        Field(description="Intersection, 0 between them (arterials)."),
-        Column(pl.Int32()),
-    ]
-    section_id: Annotated[
-        int | None,
-        Field(description="Section, 0 inside intersections (arterials)."),
-        Column(pl.Int32()),
-    ]
-    direction: Annotated[
-        int | None,
-        Field(description="1 east 2 north 3 west 4 south (arterials)."),
-        Column(pl.Int32()),
-    ]
-    movement: Annotated[
-        int | None, Field(description="1 through 2 left 3 right (arterials)."), Column(pl.Int32())
-    ]
-    total_frames: Annotated[
-        int | None,
-        Field(description="Frames the vehicle is said to appear in."),
-        Column(pl.Int32()),
-    ]
-    source_file: Annotated[
-        str, Field(description="File (and archive member) the row came from."), Column(pl.String())
-    ]
+    o_zone: OZone
+    d_zone: DZone
+    int_id: IntId
+    section_id: SectionId
+    direction: Direction
+    movement: Movement
+    total_frames: TotalFrames
+    source_file: SourceFile
     source_row: Annotated[
         int, Field(ge=1, description="Line of the row in that file."), Column(pl.Int64())
     ]
@@ -320,23 +317,11 @@ class CleanedPoint(_Row):
     highway_id: HighwayId
     recording: RecordingKey
     date: RecordingDate
-    vehicle_type: Annotated[
-        Literal["motorcycle", "auto", "truck"],
-        Field(description="Vehicle class."),
-        Column(pl.String()),
-    ]
-    trajectory_id: Annotated[
-        str, Field(description="UUIDv5 of highway, recording and vehicle."), Column(pl.String())
-    ]
-    vehicle_id: Annotated[
-        int,
-        Field(ge=1, description="Vehicle number, unique within its recording."),
-        Column(pl.Int32()),
-    ]
-    frame: Annotated[
-        int, Field(ge=0, description="Frame number, ten a second."), Column(pl.Int32())
-    ]
-    timestamp: Annotated[datetime, Field(description="UTC."), Column(pl.Datetime("us", "UTC"))]
+    vehicle_type: VehicleType
+    trajectory_id: TrajectoryId
+    vehicle_id: VehicleId
+    frame: Frame
+    timestamp: Timestamp
     x_position: Annotated[
         float,
         Field(description="Reconstructed lateral position."),
@@ -407,23 +392,11 @@ class CleanedPoint(_Row):
         Field(description="Validated position along the section, null where imputed."),
         Column(pl.Float64(), "m", _MM),
     ]
-    lane_id: Annotated[int | None, Field(description="Lane, 1 leftmost."), Column(pl.Int32())]
-    length: Annotated[
-        float | None, Field(gt=0, description="Vehicle length."), Column(pl.Float64(), "m", _MM)
-    ]
-    width: Annotated[
-        float | None, Field(gt=0, description="Vehicle width."), Column(pl.Float64(), "m", _MM)
-    ]
-    preceding_id: Annotated[
-        int | None,
-        Field(ge=1, description="Vehicle ahead in the lane, null none."),
-        Column(pl.Int32()),
-    ]
-    following_id: Annotated[
-        int | None,
-        Field(ge=1, description="Vehicle behind in the lane, null none."),
-        Column(pl.Int32()),
-    ]
+    lane_id: LaneId
+    length: Length
+    width: Width
+    preceding_id: PrecedingId
+    following_id: FollowingId
     space_headway: Annotated[
         float | None,
         Field(
@@ -436,28 +409,12 @@ class CleanedPoint(_Row):
         Field(description="Space headway over own speed, null none or standing."),
         Column(pl.Float64(), "s", 2.0**-10),
     ]
-    o_zone: Annotated[int | None, Field(description="Origin zone (arterials)."), Column(pl.Int32())]
-    d_zone: Annotated[
-        int | None, Field(description="Destination zone (arterials)."), Column(pl.Int32())
-    ]
-    int_id: Annotated[
-        int | None,
-        Field(description="Intersection, 0 between them (arterials)."),
-        Column(pl.Int32()),
-    ]
-    section_id: Annotated[
-        int | None,
-        Field(description="Section, 0 inside intersections (arterials)."),
-        Column(pl.Int32()),
-    ]
-    direction: Annotated[
-        int | None,
-        Field(description="1 east 2 north 3 west 4 south (arterials)."),
-        Column(pl.Int32()),
-    ]
-    movement: Annotated[
-        int | None, Field(description="1 through 2 left 3 right (arterials)."), Column(pl.Int32())
-    ]
+    o_zone: OZone
+    d_zone: DZone
+    int_id: IntId
+    section_id: SectionId
+    direction: Direction
+    movement: Movement
     source_file: Annotated[
         str | None,
         Field(description="File the row came from, null where imputed."),
@@ -476,14 +433,8 @@ class TrajectorySegment(_Row):
     highway_id: HighwayId
     recording: RecordingKey
     date: RecordingDate
-    vehicle_type: Annotated[
-        Literal["motorcycle", "auto", "truck"],
-        Field(description="Vehicle class."),
-        Column(pl.String()),
-    ]
-    trajectory_id: Annotated[
-        str, Field(description="UUIDv5 of highway, recording and vehicle."), Column(pl.String())
-    ]
+    vehicle_type: VehicleType
+    trajectory_id: TrajectoryId
     vehicle_id: Annotated[int, Field(ge=1, description="Vehicle number."), Column(pl.Int32())]
     start_time: Annotated[
         datetime, Field(description="First point, UTC."), Column(pl.Datetime("us", "UTC"))
