@@ -216,7 +216,7 @@ def _build(
             defs.resolve_job_def(name) for name in (BUILD_RECORDING, SUMMARISE_CORPUS)
         )
     failed = 0
-    with console.step_progress() as progress:
+    with console.past_capture(), console.step_progress() as progress:
         task = progress.add_task("building", total=len(stale))
         for key in stale:
             progress.update(task, description=f"building {key}")

@@ -7,6 +7,7 @@ carries results only.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -75,50 +77,50 @@ def fail(error: BaseException, *, debug: bool) -> int:
     return 1
 
 
-@contextmanager
-def file_progress() -> Iterator[Progress]:
+def file_progress() -> Progress:
     """A progress display for bytes of files: rate, share, time left."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as progress:
-        yield progress
+    return _progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+
+
+def step_progress() -> Progress:
+    """A progress display for steps of unknown length: what is being done, how far, how long."""
+    return _progress(BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
 
 
 @contextmanager
-def step_progress() -> Iterator[Progress]:
-    """A progress display for steps of unknown length: what is being done, how far, how long."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as progress:
-        yield progress
+def past_capture() -> Iterator[None]:
+    """Keep notes, errors and progress on the terminal while runs capture standard error.
+
+    Dagster points the descriptor of standard error at a run's log file for as long as it runs.
+    """
+    if not err.is_terminal:  # nothing moves there, and notes come between runs
+        yield
+        return
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1) as terminal:
+        before, err.file = err.file, terminal
+        try:
+            yield
+        finally:
+            err.file = before
 
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
     """A spinner with the time spent, for work whose end cannot be told."""
-    with Progress(
-        SpinnerColumn(),
+    with _progress(SpinnerColumn(), TimeElapsedColumn()) as progress:
+        progress.add_task(description, total=None)
+        yield
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """Shown on a terminal only: a log of an unattended run gets the results, not the way there."""
+    return Progress(
         TextColumn("{task.description}"),
-        TimeElapsedColumn(),
+        *columns,
         console=err,
         transient=True,
         disable=not err.is_terminal,
-    ) as progress:
-        progress.add_task(description, total=None)
-        yield
+    )
 
 
 def shown_path(path: Path) -> str:
