@@ -12,6 +12,7 @@ import pytest
 
 from ngsim_assets.highway import model
 from ngsim_assets.highway.questions import rules_page, schema_page
+from ngsim_assets.storage import catalog
 from ngsim_assets.storage.parquet import ParquetStorage
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -31,28 +32,49 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_assets_of_ones_own_read_the_lake_as_documented(tmp_path: Path) -> None:
-    """The example of READING.md, word for word but for the lake's place."""
-    pytest.importorskip("dagster_polars", reason="the io extra is not installed")
-    lake = tmp_path / "lake"
-    row = dict.fromkeys(model.TRAJECTORY_SEGMENTS.schema)
-    row |= {"highway_id": "us-101", "recording": "2005-06-15T0750", "vehicle_type": "truck"}
-    row |= {"date": date(2005, 6, 15), "vehicle_id": 7, "lanes": [1]}
-    ParquetStorage(lake).replace(
-        model.TRAJECTORY_SEGMENTS,
-        {"highway_id": "us-101", "recording": "2005-06-15T0750"},
-        [pl.DataFrame([row], schema=model.TRAJECTORY_SEGMENTS.schema)],
+@pytest.fixture
+def lake(tmp_path: Path) -> ParquetStorage:
+    """A lake with one segment and one point of one truck."""
+    storage = ParquetStorage(tmp_path / "lake")
+    here = {"highway_id": "us-101", "recording": "2005-06-15T0750"}
+    known = {**here, "vehicle_type": "truck", "date": date(2005, 6, 15), "vehicle_id": 7}
+    values = {"lanes": [1], "lane_id": 1, "speed": 12.5}
+    for table in (model.TRAJECTORY_SEGMENTS, model.CLEANED_TRAJECTORIES):
+        row = {name: {**known, **values}.get(name) for name in table.schema}
+        storage.replace(table, here, [pl.DataFrame([row], schema=table.schema)])
+    catalog.write_catalog(tmp_path / "ngsim.duckdb", storage, model.TABLES.values())
+    return storage
+
+
+def _example(first_lines: str, folder: Path) -> dg.Definitions:
+    """The definitions of the example in READING.md that begins so, word for word but for paths."""
+    page = (DOCS / "READING.md").read_text()
+    code = next(
+        block
+        for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        if block.startswith(first_lines)
     )
-    example = re.search(
-        r"```python\n(import dagster as dg\n.*?)```", (DOCS / "READING.md").read_text(), re.DOTALL
-    )
-    assert example is not None
-    code = example.group(1).replace("data/lake", str(lake))
     namespace: dict[str, object] = {"__name__": "example"}
-    exec(compile(code, "READING.md", "exec"), namespace)  # noqa: S102 - our own page
+    exec(compile(code.replace("data/", f"{folder}/"), "READING.md", "exec"), namespace)  # noqa: S102 - our own page
     definitions = namespace["defs"]
     assert isinstance(definitions, dg.Definitions)
+    return definitions
+
+
+def test_assets_of_ones_own_take_tables_as_inputs(lake: ParquetStorage) -> None:
+    pytest.importorskip("dagster_polars", reason="the io extra is not installed")
+    definitions = _example("import dagster as dg\nimport polars", lake.root.parent)
     job = definitions.resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
         assert job.execute_in_process(instance=instance).success
-    assert pl.read_delta(str(lake / "trucks"))["vehicle_id"].to_list() == [7]
+    assert pl.read_delta(str(lake.root / "trucks"))["vehicle_id"].to_list() == [7]
+
+
+def test_assets_of_ones_own_ask_the_catalog(lake: ParquetStorage) -> None:
+    pytest.importorskip("dagster_duckdb", reason="the io extra is not installed")
+    definitions = _example("import dagster as dg\nfrom dagster_duckdb", lake.root.parent)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance)
+    (made,) = result.asset_materializations_for_node("lane_speeds")
+    assert made.metadata["lanes"].value == 1
