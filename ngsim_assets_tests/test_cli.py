@@ -90,6 +90,58 @@ def test_check_stores_nothing(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> 
     assert not (tmp_path / "data").exists()
 
 
+def test_the_real_excerpts_pass_to_the_row(ngsim: Ngsim, real_data: Path) -> None:
+    """Every delivered row of three sites: noisy, clipped, partly without columns, none at fault."""
+    expected = {
+        "peachtree_socrata_export_10000_rows.csv": {
+            "peachtree|2006-11-08T1245": 7619,
+            "peachtree|2006-11-08T1600": 2381,
+        },
+        "us101_i80_excerpt_feet.csv": {
+            "i-80|2005-04-13T1600": 2491,
+            "i-80|2005-04-13T1700": 1323,
+            "us-101|2005-06-15T0750": 1804,
+            "us-101|2005-06-15T0805": 2441,
+            "us-101|2005-06-15T0820": 2537,
+        },
+    }
+    for name, recordings in expected.items():
+        out, _ = ngsim("check", real_data / "ngsim" / name, "--json")
+        told = json.loads(out)["recordings"]
+        assert {recording["recording"]: recording["passed"] for recording in told} == recordings
+        assert all(recording["refused"] == 0 for recording in told)
+
+
+def test_several_processes_build_side_by_side_from_nothing(simulated: Path, tmp_path: Path) -> None:
+    """A fresh data folder and Dagster instance, two recordings, one of them twice."""
+    other = tmp_path / "i80.txt"
+    simulate_to(other, Scenario(highway_id="i-80", minutes=0.1, seed=6))
+    environment = {**os.environ, "NGSIM_DATA": str(tmp_path / "data")}
+    environment.pop("DAGSTER_HOME", None)
+    ngsim = Path(sys.executable).parent / "ngsim"
+    running = [
+        subprocess.Popen(
+            [ngsim, "ingest", path, "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for path in (simulated, other, simulated)
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=180)
+        assert process.returncode == 0, err
+    told = subprocess.run(
+        [ngsim, "status", "--json"], env=environment, capture_output=True, text=True, check=True
+    )
+    recordings = json.loads(told.stdout)["recordings"]
+    assert [recording["recording"] for recording in recordings] == ["i-80|2005-04-13T1600", KEY]
+    for recording in recordings:
+        assert recording["stale"] == []
+        assert recording["raw"] == recording["validated"] + recording["quarantined"] > 0
+
+
 def test_a_bad_file_does_not_stop_the_others(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("lane closures on Tuesday\n" * 30)
     (tmp_path / "empty.csv").touch()

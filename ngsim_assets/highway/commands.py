@@ -7,7 +7,7 @@ computed; each command is a few lines around the stages, the lake and the catalo
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,15 +18,25 @@ from ngsim_assets import console
 from ngsim_assets.highway import intake, model, questions, reporting, stages
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.simulation.write_source import LayoutName
 from ngsim_assets.settings import Settings, load_settings
 
 Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
 
 
+# the command says what a user calls the file, the layouts say what FHWA calls the form
+_LAYOUTS: Mapping[str, LayoutName] = {
+    "txt": "text",
+    "csv": "csv",
+    "export": "export",
+    "api": "api",
+}
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module on `app`."""
-    app.command(epilog="Example: ngsim simulate us101.txt --format text --minutes 15")(simulate)
+    app.command(epilog="Example: ngsim simulate us101.txt --format txt --minutes 15")(simulate)
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
     questions.add_to(app)
 
@@ -67,8 +77,8 @@ def take_in(
 def simulate(
     path: Annotated[Path, typer.Argument(help="File to write.")],
     layout: Annotated[
-        Literal["text", "csv", "export", "api"], typer.Option("--format", help="Kind of file.")
-    ] = "text",
+        Literal["txt", "csv", "export", "api"], typer.Option("--format", help="Kind of file.")
+    ] = "txt",
     highway: Annotated[str, typer.Option(help="Site: us-101 or i-80.")] = "us-101",
     minutes: Annotated[float, typer.Option(help="Length of the recording.")] = 15.0,
     seed: Annotated[int, typer.Option(help="Same seed, same file.")] = 1,
@@ -87,7 +97,7 @@ def simulate(
 
     scenario = Scenario(highway_id=highway, minutes=minutes, congestion=congestion, seed=seed)
     with console.working(f"simulating {minutes:g} min of {highway}"):
-        written = simulate_to(path, scenario, layout=layout, faults=faults)
+        written = simulate_to(path, scenario, layout=_LAYOUTS[layout], faults=faults)
     console.note(f"{console.shown_path(path)}: {written.rows:,} rows")
 
 
