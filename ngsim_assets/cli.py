@@ -70,16 +70,21 @@ class SomeFailed(NgsimAssetsError):
         super().__init__(f"{failed} of {total} {what} failed", "each is named above")
 
 
-@app.callback()
-def _application(
-    context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    del context, debug  # read from the arguments by main(), which also sees usage errors
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _application(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print it.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    del debug, version  # main() looks for the first itself, since usage errors come before this
 
 
 @app.command(epilog="Example: ngsim init")

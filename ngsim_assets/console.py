@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,7 +32,8 @@ from rich.table import Table
 
 from ngsim_assets.errors import NgsimAssetsError
 
-out = Console(highlight=False)
+# a pipe has no width, and what reads there need not be spared long lines
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 
@@ -45,14 +47,22 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     if not rows:
         out.print(f"{title}: none", markup=False)
         return
-    table = Table(title=title, title_justify="left", title_style="bold")
-    first = next(iter(rows[0]))
-    for name, value in rows[0].items():
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for place, (name, value) in enumerate(rows[0].items()):
+        # keys and numbers stay in one piece; headings and texts may fold
+        whole = place == 0 or _is_number(value)
         table.add_column(
             name,
             justify="right" if _is_number(value) else "left",
             overflow="fold",
-            no_wrap=name == first,
+            min_width=max(len(_shown(row[name])) for row in rows) if whole else None,
         )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))

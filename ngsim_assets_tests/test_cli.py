@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ngsim_assets import __version__
 from ngsim_assets.cli import main
 from ngsim_assets.highway.simulate import Scenario, simulate_to
 
@@ -175,6 +176,11 @@ def test_a_wrong_setting_is_named(ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NGSIM_WORKERS", "many")
     _, err = ngsim("status", code=2)
     assert "NGSIM_WORKERS" in err
+
+
+def test_the_version_is_told(ngsim: Ngsim) -> None:
+    out, _ = ngsim("--version")
+    assert out.strip() == __version__
 
 
 def test_every_command_has_help_with_an_example(ngsim: Ngsim) -> None:
