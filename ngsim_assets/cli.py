@@ -10,10 +10,11 @@ import fcntl
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
@@ -222,23 +223,40 @@ def _build(
         )
     failed = 0
     with console.past_capture(), console.step_progress() as progress:
-        task = progress.add_task("building", total=len(stale))
-        for key in stale:
-            progress.update(task, description=f"building {key}")
+        task = progress.add_task("building", total=len(stale) * len(build.nodes))
+        for place, key in enumerate(stale):
+
+            def show(step: str, key: PartitionKey = key) -> None:
+                progress.update(task, description=f"{key} {step}", advance=1)
+
             try:
-                _run(build, instance, str(key))
+                _run(build, instance, str(key), show)
             except RunFailed as error:
                 failed += 1
                 console.fail(error, debug=False)
-            progress.advance(task)
+            progress.update(task, completed=(place + 1) * len(build.nodes))
         progress.update(task, description="summarising the corpus")
         _run(summarise, instance, None)
     return failed
 
 
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, key: str | None) -> None:
+def _run(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    key: str | None,
+    show: Callable[[str], None] = lambda step: None,
+) -> None:
+    """Run `job` in this process, telling `show` the name of each step as it starts."""
+
+    def listen(event: dg.EventLogEntry) -> None:
+        if event.dagster_event is not None and event.dagster_event.is_step_start:
+            show(str(event.dagster_event.step_key))
+
+    run_id = str(uuid4())
+    instance.add_event_listener(run_id, listen)
     result = job.execute_in_process(
         instance=instance,
+        run_id=run_id,
         partition_key=key,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
