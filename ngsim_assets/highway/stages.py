@@ -4,8 +4,9 @@ Belongs here: which table feeds which, chunk by chunk, and what is recorded with
 Does not belong here: any rule, formula or file format, and nothing of Dagster; assets, the
 command line and the benchmarks all call these same functions.
 
-Whole vehicles travel in chunks, `workers` of them at a time, so memory is bounded by the chunk
-and not by the recording. Only narrow columns of a whole partition are ever held: the context
+Whole vehicles travel in chunks, so memory is bounded by the chunk and not by the recording:
+`workers` of them at a time where they are narrow, one at a time ahead of the writer's threads where
+they are wide. Only narrow columns of a whole partition are ever held: the context
 that rules and headways need of other vehicles.
 """
 
