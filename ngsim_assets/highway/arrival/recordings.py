@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ngsim_assets.highway.errors import NoRecording, TooManyRecordings, UnknownSite, UnusableClock
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.sites import SITES, OfficialRecording, Site
+from ngsim_assets.highway.sites import SITES, Site
 from ngsim_assets.highway.validation.geodesy import projection
 
 # An origin that fewer rows share than this, and a smaller share of its highway's largest
@@ -62,13 +62,6 @@ class _Group:
     key: PartitionKey
     t0: int | None
     origins: NDArray[np.int32]
-
-
-def official_recording(site: Site, t0: int) -> OfficialRecording | None:
-    """The published recording of `site` whose frames count from `t0`, None if there is none."""
-    return next(
-        (official for official in site.recordings if official.t0[0] <= t0 <= official.t0[1]), None
-    )
 
 
 def assign_recordings(

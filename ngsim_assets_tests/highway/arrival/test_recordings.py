@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ngsim_assets.highway.arrival.recordings import (
     Assignment,
     assign_recordings,
-    official_recording,
 )
 from ngsim_assets.highway.errors import (
     NoRecording,
@@ -22,7 +21,7 @@ from ngsim_assets.highway.errors import (
     UnusableClock,
 )
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.sites import I_80, LANKERSHIM, PEACHTREE, SITES, US_101
+from ngsim_assets.highway.sites import I_80, LANKERSHIM, PEACHTREE, SITES, US_101, Site
 from ngsim_assets.highway.validation.geodesy import projection
 
 Origin = tuple[str | None, int | None, int, int]
@@ -69,15 +68,12 @@ def owners(assignment: Assignment) -> list[str | None]:
 
 
 @pytest.mark.parametrize("site", SITES.values(), ids=list(SITES))
-def test_official_recordings_carry_the_official_start(site: object) -> None:
-    assert site in SITES.values()
-    for each in SITES.values():
-        for official in each.recordings:
-            for t0 in (*official.t0, sum(official.t0) // 2):
-                assert official_recording(each, t0) == official
-                got = assign((each.highway_id, t0, 1, 50))
-                assert owners(got) == [f"{each.highway_id}|{official.key}"]
-                assert got.t0 == (t0,)
+def test_official_recordings_carry_the_official_start(site: Site) -> None:
+    for official in site.recordings:
+        for t0 in (*official.t0, sum(official.t0) // 2):
+            got = assign((site.highway_id, t0, 1, 50))
+            assert owners(got) == [f"{site.highway_id}|{official.key}"]
+            assert got.t0 == (t0,)
 
 
 def test_windows_of_all_sites_are_apart() -> None:
