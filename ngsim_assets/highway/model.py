@@ -290,6 +290,11 @@ class TrajectoryPoint(_Row):
     source_row: Annotated[
         int, Field(ge=1, description="Line of the row in that file."), Column(pl.Int64())
     ]
+    flags: Annotated[
+        list[str],
+        Field(description="Rules that flag the row (RULES.md), empty where none does."),
+        Column(pl.List(pl.String())),
+    ]
 
 
 class QuarantinedRow(RawTrajectory):

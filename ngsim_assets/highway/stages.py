@@ -48,8 +48,8 @@ Out = TypeVar("Out")
 # command then know that stored partitions are of an older make.
 CODE_VERSIONS: Mapping[str, str] = {
     "raw_trajectories": "1",
-    "validated_points": "1",
-    "quarantine": "1",
+    "validated_points": "2",
+    "quarantine": "2",
     "cleaned_trajectories": "1",
     "trajectory_segments": "2",
     "traffic_state": "1",

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _POINT = list(VALIDATED_POINTS.columns)
+_JUDGED = [name for name in _POINT if name != FLAGS]
 _RAW = list(RAW_TRAJECTORIES.columns)
 
 # Columns that raw rows and points share by name and not by value: the raw one is renamed.
@@ -88,10 +89,11 @@ def judge(
         deliveries: source files, earliest first; see `points.in_order`.
 
     Returns:
-        The columns of TrajectoryPoint, the raw columns (`delivered_lane_id` and the like where
-        a point has a column of that name with another value), `reasons` (empty: accepted) and
-        `flags`, lists of rule names in the order of `validation_rules`. Sorted by vehicle,
-        frame, delivery and line. Of a row with reasons only the raw columns mean anything.
+        The columns of TrajectoryPoint, `flags` among them, the raw columns (`delivered_lane_id`
+        and the like where a point has a column of that name with another value) and `reasons`
+        (empty: accepted). Both are lists of rule names in the order of `validation_rules`.
+        Sorted by vehicle, frame, delivery and line. Of a row with reasons only these, `flags`
+        and the raw columns mean anything.
 
     Raises:
         SeveralRecordings: `raw` holds more than one.
@@ -102,12 +104,12 @@ def judge(
     bench = Judge(site, parameters=parameters, neighbours=context, t0=t0)
     points, masks = bench.hear(physical(delivered))
     return (
-        points.with_columns(pl.col("vehicle_type", "trajectory_id").cast(pl.String))
-        .hstack(_beside(delivered, points))
-        .with_columns(
-            names_of_broken(masks, bench.rejecting).alias(REASONS),
+        points.with_columns(
+            pl.col("vehicle_type", "trajectory_id").cast(pl.String),
             names_of_broken(masks, bench.flagging).alias(FLAGS),
         )
+        .hstack(_beside(delivered, points))
+        .with_columns(names_of_broken(masks, bench.rejecting).alias(REASONS))
         .lazy()
     )
 
@@ -165,6 +167,7 @@ class Judge:
         wrong = pl.Series(_any(masks, self.rejecting))
         counts = {rule.name: int(masks[rule.name].sum()) for rule in self.flagging}
         flags = {name: count for name, count in counts.items() if count}
+        points = points.with_columns(names_of_broken(masks, self.flagging).alias(FLAGS))
         if not wrong.any():
             return SortedOut(
                 points, _quarantined(rows.clear(), masks.clear(), self.rejecting), flags
@@ -175,7 +178,7 @@ class Judge:
         return SortedOut(points.filter(~wrong), refused, flags)
 
     def hear(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Every physical raw row, in order, as TrajectoryPoint columns, and the rules it breaks.
+        """Every physical raw row, in order, as a point yet without flags, and the rules it breaks.
 
         The second frame has a Boolean column per rule, in the order of `validation_rules`.
         """
@@ -188,7 +191,7 @@ class Judge:
         on_grid = ~by_itself["clock_off_frame_grid"].to_numpy()
         evidence = gather(rows, points, site, self._parameters, sound, on_grid, self._context)
         across = broken(told.hstack(evidence.columns), self._across)
-        return points.with_columns(evidence.computed).select(_POINT), by_itself.hstack(across)
+        return points.with_columns(evidence.computed).select(_JUDGED), by_itself.hstack(across)
 
 
 def accepted(judged: pl.LazyFrame) -> pl.LazyFrame:

@@ -85,6 +85,7 @@ def points(rows: pl.DataFrame, site: Site = US_101, **columns: object) -> pl.Dat
         "total_frames": pl.len().over("vehicle_id"),
         "source_file": "trajectories.txt",
         "source_row": pl.int_range(1, pl.len() + 1),
+        "flags": pl.lit([], VALIDATED_POINTS.schema["flags"]),
         **columns,
     }
     made = rows.with_columns(

@@ -102,6 +102,7 @@ def sample_recording(
         acceleration=np.clip(seen_a, -3.41376, 3.41376),
         space_headway=headway,
         total_frames=np.bincount(k, minlength=len(lane))[k],
+        flags=pl.repeat([], len(k), dtype=pl.List(pl.String()), eager=True),
     ).filter(~pl.Series(hidden))
     seen = pl.Series(~hidden)
     cleaned = _table(

@@ -56,6 +56,11 @@ def test_points_have_the_schema_and_keep_the_model() -> None:
     points = accepted(judged).collect()
     assert points.schema == VALIDATED_POINTS.schema
     assert points.height == CLEAN.height
+    assert points["flags"].to_list() == [[]] * CLEAN.height
+    flagged = accepted(judge(replaced(CLEAN, ROW, v_length=20.0).lazy(), US_101)).collect()
+    assert flagged.filter(pl.col("flags").list.len() > 0).select("vehicle_id", "flags").rows() == [
+        (3, ["length_changes"])
+    ]
     model = point_model(US_101)
     for row in points.gather_every(37).iter_rows(named=True):
         model(**row)

@@ -89,8 +89,9 @@ class ValidationParameters:
 @per_site
 def range_rules(site: Site) -> tuple[Rule, ...]:
     """The constraints of the site's point model: each row by itself."""
-    # A row that cannot name its vehicle needs no second reason for having no trajectory.
-    fields = point_model(site).model_fields.keys() - {"trajectory_id"}
+    # A row that cannot name its vehicle needs no second reason for having no trajectory; flags
+    # are what comes of the rules.
+    fields = point_model(site).model_fields.keys() - {"trajectory_id", "flags"}
     return tuple(constraint_rules(point_model(site), fields=fields))
 
 
