@@ -257,6 +257,21 @@ class TooManyRecordings(SourceError):
         )
 
 
+class OtherFrameInterval(SourceError):
+    """Frames that are not the site's 100 ms apart: one recording in steps of another length."""
+
+    def __init__(self, source: str, highway_id: str, interval: int, expected: int) -> None:
+        self.interval = interval
+        super().__init__(
+            source,
+            f"by Global_Time its frames are {interval} ms apart; those of {highway_id} are "
+            f"{expected} ms apart ({1000 // expected} Hz)",
+            f"give each row the Frame_ID of its time, one per {expected} ms (rows may be missing "
+            "in between), and interpolate rows that fall between two",
+            column="frame_id",
+        )
+
+
 class UnusableClock(SourceError):
     """A frame origin outside the calendar."""
 

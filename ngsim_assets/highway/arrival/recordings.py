@@ -19,7 +19,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ngsim_assets.highway.errors import NoRecording, TooManyRecordings, UnknownSite, UnusableClock
+from ngsim_assets.highway.errors import (
+    NoRecording,
+    OtherFrameInterval,
+    TooManyRecordings,
+    UnknownSite,
+    UnusableClock,
+)
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES, Site
 from ngsim_assets.highway.validation.geodesy import projection
@@ -36,6 +42,10 @@ MOST_RECORDINGS = 100
 
 # Milliseconds of true time within which origins are one: clocks are given to 0.1 s.
 SLACK_MS = 1_000
+
+# Origins that lie on one line over their frames, from which on this is how the file counts frames
+# and not what broken clocks happen to look like.
+_FEWEST_ON_A_LINE = 5
 
 _GLOBAL_PER_FOOT = 1_000  # delivered coordinates are integers of 0.001 ft
 
@@ -88,11 +98,12 @@ def assign_recordings(
     that no recording shares is taken for a broken clock; its rows go to the nearest recording,
     where validation rejects them.
 
-    Raises UnknownSite, NoRecording, TooManyRecordings, UnusableClock.
+    Raises UnknownSite, NoRecording, OtherFrameInterval, TooManyRecordings, UnusableClock.
     """
     sited = _with_sites(origins, source, highway, coordinates)
     groups: list[_Group] = []
     for highway_id, part in _by_highway(sited):
+        _refuse_other_interval(SITES[highway_id], part, source)
         if recording is not None:
             groups.append(_told(PartitionKey(highway_id, recording), part))
         elif part["t0"].count():
@@ -116,6 +127,29 @@ def assign_recordings(
 def _by_highway(sited: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     named = sited.drop_nulls("highway_id").partition_by("highway_id", as_dict=True)
     return sorted((str(highway_id), part) for (highway_id,), part in named.items())
+
+
+def _refuse_other_interval(site: Site, part: pl.DataFrame, source: str) -> None:
+    """Refuse a file whose frames have another length: its origins drift with the frame number.
+
+    Taken for what it is not, such a file is one recording whose rows but for one frame all have
+    a broken clock.
+    """
+    clocked = part.drop_nulls("t0").sort("first_frame", "t0")
+    frame, t0, rows = (clocked[name].to_numpy() for name in ("first_frame", "t0", "rows"))
+    apart = np.diff(frame.astype(np.int64))
+    drifts = np.diff(t0)[apart > 0] / apart[apart > 0]
+    whole = drifts[drifts == np.round(drifts)].astype(np.int64)
+    values, counts = np.unique(whole[whole != 0], return_counts=True)
+    if not values.size:
+        return
+    drift = int(values[counts.argmax()])
+    _, line = np.unique(t0 - drift * frame.astype(np.int64), return_inverse=True)
+    on_line = rows[line == np.bincount(line, weights=rows).argmax()]
+    shared = 2 * on_line.max() > on_line.sum()  # by rows of one recording, and strays beside it
+    if not shared and on_line.size >= _FEWEST_ON_A_LINE and 2 * on_line.sum() > rows.sum():
+        frame_ms = site.clock.frame_ms
+        raise OtherFrameInterval(source, site.highway_id, frame_ms + drift, frame_ms)
 
 
 def _told(key: PartitionKey, part: pl.DataFrame) -> _Group:

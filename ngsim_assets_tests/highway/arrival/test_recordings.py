@@ -16,6 +16,7 @@ from ngsim_assets.highway.arrival.recordings import (
 )
 from ngsim_assets.highway.errors import (
     NoRecording,
+    OtherFrameInterval,
     TooManyRecordings,
     UnknownSite,
     UnusableClock,
@@ -217,6 +218,21 @@ def test_the_user_names_the_recording() -> None:
 def test_frames_that_do_not_count_from_common_origins() -> None:
     with pytest.raises(TooManyRecordings, match="--recording"):
         assign(*[("us-101", vehicle * 10_000, 400, 1) for vehicle in range(500)])
+
+
+@pytest.mark.parametrize("interval", [0, 40, 50, 200, 1000])
+@pytest.mark.parametrize("recording", [None, "2005-06-15T0750"])
+def test_frames_of_another_length_are_refused_by_name(interval: int, recording: str | None) -> None:
+    drifting = [("us-101", EARLY + (interval - 100) * n, 3 + n % 5, n) for n in range(7, 300)]
+    strays: list[Origin] = [("us-101", EARLY + 13_337 * n, 1, n) for n in range(20)]
+    with pytest.raises(OtherFrameInterval, match=f"{interval} ms apart.*us-101 are 100 ms"):
+        assign(*drifting, *strays, recording=recording)
+
+
+def test_broken_clocks_on_one_line_do_not_make_frames_of_another_length() -> None:
+    strays: list[Origin] = [("us-101", EARLY + 7 * n, 3, n) for n in range(1, 60)]
+    got = assign(("us-101", EARLY, 400, 0), *strays)
+    assert owners(got) == ["us-101|2005-06-15T0750"] * 60
 
 
 @pytest.mark.parametrize("t0", [10**18, -(10**18), 253402300799000 + 10**6])
