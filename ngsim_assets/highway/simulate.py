@@ -20,7 +20,12 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.simulation.error_model import NOISE, Noise, observe
 from ngsim_assets.highway.simulation.fault_kinds import FAULTS
 from ngsim_assets.highway.simulation.faults import inject_faults
-from ngsim_assets.highway.simulation.simulated_tables import drive, recording_of, truth_of
+from ngsim_assets.highway.simulation.simulated_tables import (
+    Traffic,
+    drive,
+    recording_of,
+    truth_of,
+)
 from ngsim_assets.highway.simulation.traffic_demand import LEVELS, ROADS
 from ngsim_assets.highway.simulation.write_source import (
     LayoutName,
@@ -124,12 +129,20 @@ class Simulation:
     recording: pl.DataFrame
 
 
-def simulate(scenario: Scenario | None = None) -> Simulation:
-    """Simulate one recording: its exact truth, and its rows as NGSIM would have delivered them."""
+def traffic_of(scenario: Scenario) -> Traffic:
+    """The vehicles of a scenario on their road, whatever the cameras make of them."""
+    frames = max(1, round(scenario.minutes * 600))
+    return drive(scenario.highway_id, scenario.congestion, frames, scenario.seed)
+
+
+def simulate(scenario: Scenario | None = None, traffic: Traffic | None = None) -> Simulation:
+    """Simulate one recording: its exact truth, and its rows as NGSIM would have delivered them.
+
+    `traffic` spares driving it again: `traffic_of` a scenario that differs in its noise only.
+    """
     scenario = scenario or Scenario()
     site = scenario.site
-    frames = max(1, round(scenario.minutes * 600))
-    traffic = drive(scenario.highway_id, scenario.congestion, frames, scenario.seed)
+    traffic = traffic or traffic_of(scenario)
     level = NOISE[scenario.noise] if isinstance(scenario.noise, str) else scenario.noise
     observed = observe(
         traffic.starts,
