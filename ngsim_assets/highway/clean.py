@@ -36,11 +36,11 @@ from ngsim_assets.highway.reconstruction.filters import (
     in_order,
     with_motion,
 )
+from ngsim_assets.highway.reconstruction.moving_average import MovingAverage
 from ngsim_assets.highway.reconstruction.segments import segments
 from ngsim_assets.highway.reconstruction.smoothing import (
     Method,
     MotionLimits,
-    MovingAverage,
     RobustWhittaker,
 )
 from ngsim_assets.highway.sites import Site

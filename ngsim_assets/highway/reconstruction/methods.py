@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.reconstruction.smoothing import (
-    Method,
-    MovingAverage,
-    RobustWhittaker,
-)
+from ngsim_assets.highway.reconstruction.butterworth import Butterworth
+from ngsim_assets.highway.reconstruction.kalman import KalmanRTS
+from ngsim_assets.highway.reconstruction.moving_average import MovingAverage
+from ngsim_assets.highway.reconstruction.savitzky_golay import SavitzkyGolay
+from ngsim_assets.highway.reconstruction.smoothing import Method, RobustWhittaker
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
     {
         "robust_whittaker": RobustWhittaker,
         "moving_average": MovingAverage,
+        "savitzky_golay": SavitzkyGolay,
+        "kalman_rts": KalmanRTS,
+        "butterworth": Butterworth,
     }
 )
 """Every method by its label, the default first; each is made without arguments."""

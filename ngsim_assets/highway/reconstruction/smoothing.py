@@ -1,10 +1,12 @@
-"""Ways to smooth stretches of trajectories: the robust Whittaker fit, and its peers.
+"""What a way to smooth stretches of trajectories is, and the default: the robust Whittaker fit.
 
 A method takes the stretches of many vehicles as arrays and returns their motion; `filters.Smooth`
-puts one to work on a table. A further method is a further class with the shape of `Method`.
+puts one to work on a table. A further method is a further class with the shape of `Method`, and
+an entry in methods.py.
 
-Belongs here: methods and their parameters. Does not belong here: their kernels
-(reconstruct.py, moving_average.py), tables.
+Belongs here: the shape of methods, the default's parameters. Does not belong here: its kernels
+(reconstruct.py), its peers (moving_average.py, savitzky_golay.py, kalman.py, butterworth.py),
+tables.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ngsim_assets.highway.reconstruction.moving_average import average_stretches
 from ngsim_assets.highway.reconstruction.reconstruct import Options, reconstruct_stretches
 from ngsim_assets.highway.reconstruction.stiffness import FloatArray, spectrum
 
@@ -166,38 +167,3 @@ class RobustWhittaker:
 
         share(run, stretches.start, threads)
         return place
-
-
-@dataclass(frozen=True)
-class MovingAverage:
-    """Symmetric exponential moving averages (Thiemann, Treiber, Kesting 2008), for comparison.
-
-    x, v and a are averaged separately, so they do not integrate to one another.
-
-    Attributes:
-        position, velocity, acceleration: widths of the kernels in s.
-    """
-
-    label: str = field(default="moving_average", init=False)
-    position: float = 0.5
-    velocity: float = 1.0
-    acceleration: float = 4.0
-
-    @property
-    def differential(self) -> bool:
-        """It is not: every quantity is averaged by itself."""
-        return False
-
-    def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
-        """Motion by averaging."""
-        motion = np.empty((len(MOTION), len(stretches.x)))
-        widths = np.array([self.position, self.velocity, self.acceleration])
-
-        def run(first: int, last: int) -> None:
-            average_stretches(
-                first, last, stretches.start, stretches.x, stretches.y, limits.seconds,
-                widths, motion,
-            )  # fmt: skip
-
-        share(run, stretches.start, threads)
-        return motion
