@@ -1,4 +1,4 @@
-"""Distances travelled and times spent in cells of lane, time and place: the compiled part.
+"""Distances travelled and times spent in cells of stream, time and place: the compiled part.
 
 Belongs here: splitting the motion between two points at the borders of cells. Does not belong
 here: tables and the quantities derived from the sums (traffic.py).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit
 
 METRE = 2.0**30
@@ -33,15 +34,24 @@ class Grid(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Arrays over lane, time and place: distance and time in whole units, distinct vehicles.
+    """Arrays over stream, time and place: distance and time in whole units, distinct vehicles.
 
-    `latest` holds the vehicle last counted in a cell.
+    `latest` holds the vehicle last counted in a cell. A stream is a lane in one direction.
     """
 
     distance: Any
     spent: Any
     vehicles: Any
     latest: Any
+
+
+class Window(NamedTuple):
+    """Time and place that pieces reach over: microseconds since the epoch, m."""
+
+    first_time: int
+    last_time: int
+    first_y: float
+    last_y: float
 
 
 @njit(cache=True, nogil=True)
@@ -63,6 +73,7 @@ def _split(
     y0: float,
     time: int,
     way: float,
+    heading: int,
     vehicle: int,
 ) -> None:
     """Share a piece of `time` us and `way` m from (t0, y0) out among the cells it crosses.
@@ -71,6 +82,7 @@ def _split(
     differences of rounded running totals, so they add up to the whole piece exactly.
     """
     at, time_cell, y_cell = cell
+    sign = heading if way > 0.0 else -heading
     here = 0.0
     time_done = distance_done = 0
     while here < 1.0:
@@ -89,7 +101,7 @@ def _split(
         time_now = math.floor(time * there * 1000.0 + 0.5)
         distance_now = math.floor(abs(way) * there * METRE + 0.5)
         if time_now > time_done or distance_now > distance_done:
-            share = distance_now - distance_done, time_now - time_done
+            share = sign * (distance_now - distance_done), time_now - time_done
             _add(sums, (at, time_cell, y_cell), share[0], share[1], vehicle)
         time_done, distance_done = time_now, distance_now
         here = there
@@ -98,36 +110,77 @@ def _split(
 
 
 @njit(cache=True, nogil=True)
+def _index_of(code: int, codes: Any, guess: int) -> int:
+    """Place of `code` among `codes`, where it is; points of a vehicle mostly have one code."""
+    if codes[guess] == code:
+        return guess
+    at = 0
+    while codes[at] != code:
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
 def accumulate_pieces(
-    vehicle: Any, lane: Any, time: Any, y: Any, lanes: Any, gap: int, grid: Grid, sums: Sums
-) -> None:
+    vehicle: Any,
+    stream: Any,
+    time: Any,
+    y: Any,
+    streams: Any,
+    directions: Any,
+    gap: int,
+    grid: Grid,
+    sums: Sums,
+) -> Window:
     """Add every piece of every vehicle to `sums`.
 
+    Movement counts in the direction of travel: the way a vehicle goes on balance, over all its
+    pieces of one direction; what it moves against that is taken off.
+
     Args:
-        vehicle: in one piece each. lane: code. time: microseconds, ascending. y: m.
-        lanes: codes in the order of the first axis.
+        vehicle: in one piece each. stream: code. time: microseconds, ascending. y: m.
+        streams: codes in the order of the first axis. directions: of each, numbered from 0.
         gap: microseconds over which two points are not joined.
+
+    Returns:
+        What the pieces reach over; its ends are turned round if there is none.
     """
     # places stay absolute: taking the grid's start off rounds, differently for every extent
     origin = grid.first_time * grid.duration
+    count = len(vehicle)
+    net = np.zeros(directions.max() + 1)
+    first_time, last_time = np.int64(2**62), np.int64(-(2**62))
+    first_y, last_y = np.inf, -np.inf
     at = 0
-    t0, y0 = time[0] - origin, y[0]
-    time_cell, y_cell = t0 // grid.duration, math.floor(y0 / grid.length)
-    for i in range(1, len(vehicle)):
-        t1, y1 = time[i] - origin, y[i]
-        next_time = time_cell
-        if t1 < time_cell * grid.duration or t1 >= (time_cell + 1) * grid.duration:
-            next_time = t1 // grid.duration
-        next_y = math.floor(y1 / grid.length)
-        if vehicle[i] == vehicle[i - 1] and 0 < t1 - t0 <= gap:
-            if lanes[at] != lane[i - 1]:
-                at = 0
-                while lanes[at] != lane[i - 1]:
-                    at += 1
-            cell = (at, time_cell, y_cell - grid.first_y)
-            if next_time == time_cell and next_y == y_cell:
-                whole = math.floor(abs(y1 - y0) * METRE + 0.5)
-                _add(sums, cell, whole, (t1 - t0) * 1000, vehicle[i])
-            else:
-                _split(sums, grid, cell, t0, y0, t1 - t0, y1 - y0, vehicle[i])
-        t0, y0, time_cell, y_cell = t1, y1, next_time, next_y
+    first = 0
+    while first < count:
+        end = first + 1
+        net[:] = 0.0
+        while end < count and vehicle[end] == vehicle[first]:
+            if 0 < time[end] - time[end - 1] <= gap:
+                at = _index_of(stream[end - 1], streams, at)
+                net[directions[at]] += y[end] - y[end - 1]
+            end += 1
+        t0, y0 = time[first] - origin, y[first]
+        time_cell, y_cell = t0 // grid.duration, math.floor(y0 / grid.length)
+        for i in range(first + 1, end):
+            t1, y1 = time[i] - origin, y[i]
+            next_time = time_cell
+            if t1 < time_cell * grid.duration or t1 >= (time_cell + 1) * grid.duration:
+                next_time = t1 // grid.duration
+            next_y = math.floor(y1 / grid.length)
+            if 0 < t1 - t0 <= gap:
+                at = _index_of(stream[i - 1], streams, at)
+                heading = -1 if net[directions[at]] < 0.0 else 1
+                cell = (at, time_cell, y_cell - grid.first_y)
+                if next_time == time_cell and next_y == y_cell:
+                    whole = math.floor(abs(y1 - y0) * METRE + 0.5)
+                    whole = whole * heading if y1 > y0 else -whole * heading
+                    _add(sums, cell, whole, (t1 - t0) * 1000, vehicle[i])
+                else:
+                    _split(sums, grid, cell, t0, y0, t1 - t0, y1 - y0, heading, vehicle[i])
+                first_time, last_time = min(first_time, t0), max(last_time, t1)
+                first_y, last_y = min(first_y, y0, y1), max(last_y, y0, y1)
+            t0, y0, time_cell, y_cell = t1, y1, next_time, next_y
+        first = end
+    return Window(first_time + origin, last_time + origin, first_y, last_y)

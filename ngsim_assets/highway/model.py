@@ -505,7 +505,9 @@ class TrajectorySegment(_Row):
 class TrafficState(_Row):
     """Flow, density and speed of one lane in one cell of time and space (Edie 1963).
 
-    q = sum of distances / area, k = sum of times / area, v = q / k, area = duration x length.
+    q = sum of distances / area, k = sum of times / area, v = q / k, and the area is that part of
+    duration x length which was observed. Distance is movement in the direction of travel, so that
+    noise of standing vehicles is no traffic.
     """
 
     highway_id: HighwayId
@@ -513,6 +515,11 @@ class TrafficState(_Row):
     date: RecordingDate
     lane_id: Annotated[
         int | None, Field(description="Lane, null where the source has none."), Column(pl.Int32())
+    ]
+    direction: Annotated[
+        int | None,
+        Field(description="1 east 2 north 3 west 4 south (arterials), null on freeways."),
+        Column(pl.Int32()),
     ]
     time_start: Annotated[
         datetime, Field(description="Start of the cell, UTC."), Column(pl.Datetime("us", "UTC"))
@@ -526,9 +533,22 @@ class TrafficState(_Row):
     cell_length: Annotated[
         float, Field(gt=0, description="Length of the cell in space."), Column(pl.Float64(), "m")
     ]
+    observed_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Part of the cell within the time and section observed, under 1 at their "
+            "ends.",
+        ),
+        Column(pl.Float64(), None, 2.0**-20),
+    ]
     distance_travelled: Annotated[
         float,
-        Field(ge=0, description="Summed over all vehicles in the cell."),
+        Field(
+            description="In the direction of travel, summed over all vehicles in the cell; what "
+            "they move against it is taken off."
+        ),
         Column(pl.Float64(), "m", 2.0**-10),
     ]
     time_spent: Annotated[
@@ -541,17 +561,17 @@ class TrafficState(_Row):
     ]
     flow: Annotated[
         float,
-        Field(ge=0, description="Edie flow per lane."),
+        Field(description="Edie flow per lane, in the part observed."),
         Column(pl.Float64(), "veh/h", 2.0**-10),
     ]
     density: Annotated[
         float,
-        Field(ge=0, description="Edie density per lane."),
+        Field(ge=0, description="Edie density per lane, in the part observed."),
         Column(pl.Float64(), "veh/km", 2.0**-10),
     ]
     speed: Annotated[
         float | None,
-        Field(ge=0, description="Edie speed, null in an empty cell."),
+        Field(description="Edie speed, null in an empty cell."),
         Column(pl.Float64(), "m/s", _SPEED),
     ]
 
@@ -633,7 +653,11 @@ TRAJECTORY_SEGMENTS = Table(
     "trajectory_segments", TrajectorySegment, _BY_TYPE, _IDENTITY, ("vehicle_id",)
 )
 TRAFFIC_STATE = Table(
-    "traffic_state", TrafficState, _PARTITION, _IDENTITY, ("lane_id", "time_start", "y_start")
+    "traffic_state",
+    TrafficState,
+    _PARTITION,
+    _IDENTITY,
+    ("lane_id", "direction", "time_start", "y_start"),
 )
 QUALITY_METRICS = Table(
     "quality_metrics", QualityMetric, _PARTITION, _IDENTITY, ("stage", "metric")

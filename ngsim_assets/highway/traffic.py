@@ -1,20 +1,34 @@
 """Flow, density and speed of traffic by Edie's generalised definitions, per lane.
 
-In a cell of time and space of area A = duration x length,
+In a cell of time and space of which the area A, at most duration x length, was observed,
 
     flow q = (sum of distances travelled in it) / A
     density k = (sum of times spent in it) / A
     speed v = q / k
 
 Between two consecutive points of a vehicle its motion is taken as steady, and this piece is
-split at every border of time and space it crosses, exactly. Its lane is that of its first point.
+split at every border of time and space it crosses, exactly. Its lane and direction are those of
+its first point.
+
+Distance is movement in the direction of travel, that is the way the vehicle goes on balance over
+all its pieces of one direction: movement against it is taken off. Summed as absolute steps, the
+noise of positions would count as traffic: 0.1 m of it makes 1 m/s out of a standing queue, and
+cleaning would take flow away that never was. So cells of raw positions can have a flow a little
+below 0, where noise outweighs the movement; sums over several cells are right.
+
+Observation begins and ends within cells. It is taken to reach over all time between the first
+and the last piece of a recording, and over all places between the lowest and the highest of them;
+the last two only where they lie in different cells, and never to less than a tenth of a cell,
+since the few vehicles seen there leave the border itself uncertain. That no lane fills every
+place (ramps), and that a recording may take up only vehicles that enter after its start, is not
+made up for.
 
 Distances and times are summed as whole numbers (of 2^-30 m and of nanoseconds), so sums do not
 depend on the order of vehicles, on chunks, or on threads, and those over all cells are those
 over all pieces, to the unit.
 
-Belongs here: the table traffic_state. Does not belong here: the splitting (edie.py), comparing
-stages (cells.py).
+Belongs here: the table traffic_state. Does not belong here: the splitting (edie.py), what cells
+say together (flow), comparing stages (assessment/cells.py).
 
 Source: Edie (1963), Discussion of traffic stream measurements and definitions, Proceedings of
 the 2nd International Symposium on the Theory of Traffic Flow, 139-154.
@@ -27,6 +41,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ngsim_assets.errors import NgsimAssetsError
@@ -35,20 +50,28 @@ from ngsim_assets.highway.edie import METRE, SECOND, Grid, Sums, accumulate_piec
 from ngsim_assets.highway.model import TRAFFIC_STATE
 from ngsim_assets.highway.reconstruction.stretches import order_of
 
-_NO_LANE = -(2**31)
+_NONE = -(2**31)
 _NOBODY = -(2**62)
-_KEYS = ("highway_id", "recording", "date")
-_COLUMNS = (*_KEYS, "vehicle_id", "frame", "timestamp", "y_position", "lane_id")
-_ADDED = ("distance_units", "nanoseconds", "vehicles")
-_SUMS: dict[str, pl.DataType] = {
+_RECORDING = ("highway_id", "recording", "date")
+_STREAM = ("lane_id", "direction")
+_COLUMNS = (*_RECORDING, "vehicle_id", "frame", "timestamp", "y_position", *_STREAM)
+_SUMMED = ("distance_units", "nanoseconds", "vehicles")
+_PARTIAL: dict[str, pl.DataType] = {
     "time_cell": pl.Int64(),
     "y_cell": pl.Int64(),
     "distance_units": pl.Int64(),
     "nanoseconds": pl.Int64(),
     "vehicles": pl.Int32(),
+    "first_time": pl.Int64(),
+    "last_time": pl.Int64(),
+    "first_y": pl.Float64(),
+    "last_y": pl.Float64(),
 }
 MOST_CELLS = 20_000_000
 """Cells a grid may have, half a gigabyte of sums; 15 min at 1 s x 1 m have 4.6 million."""
+
+LEAST_SHARE = 0.1
+"""Part of a cell's length up to which a border of the observed section is believed."""
 
 
 class GridTooFine(NgsimAssetsError):
@@ -64,6 +87,18 @@ class GridTooFine(NgsimAssetsError):
         )
 
 
+class NoSuchCell(NgsimAssetsError):
+    """A traffic state was asked for on cells without extent."""
+
+    exit_code = 2
+
+    def __init__(self, duration: float, cell_length: float) -> None:
+        super().__init__(
+            f"cells of {duration:g} s x {cell_length:g} m cannot be",
+            "choose a duration of at least 0.001 s and a cell length of at least 0.001 m",
+        )
+
+
 def traffic_state(
     points: pl.LazyFrame,
     *,
@@ -74,19 +109,21 @@ def traffic_state(
     """Edie's flow, density and speed of one or several recordings, on a grid.
 
     Cells start at multiples of `duration` since the epoch and of `cell_length` along the
-    section. Every lane seen has every cell between the first and the last of its recording;
-    where nobody was, flow and density are 0 and speed is null.
+    section. Every lane seen (on arterials: in every direction it was seen in) has every cell
+    between the first and the last of its recording; where nobody was, flow and density are 0 and
+    speed is null.
 
     Args:
-        points: cleaned or validated points of whole vehicles; only eight columns are read.
-        duration, cell_length: s (to the microsecond), m, of a cell; over 0.
+        points: cleaned or validated points of whole vehicles; only nine columns are read.
+        duration, cell_length: s (to the microsecond), m, of a cell; at least 0.001.
         gap: s between two points of a vehicle up to which it is taken to have driven steadily.
 
     Returns:
-        `TrafficState` columns, by recording, lane, time and place.
+        `TrafficState` columns, by recording, lane, direction, time and place.
 
-    Raises (on collection):
-        GridTooFine: more than MOST_CELLS cells.
+    Raises:
+        NoSuchCell: a cell without extent.
+        GridTooFine: more than MOST_CELLS cells (on collection).
     """
     sums = accumulate(points, duration=duration, cell_length=cell_length, gap=gap)
     return merge([sums], duration=duration, cell_length=cell_length)
@@ -105,84 +142,68 @@ def accumulate(
         points: as for `traffic_state`; a vehicle must not be shared out among calls.
 
     Returns:
-        highway_id, recording, date, lane_id, time_cell and y_cell (numbers of cells from the
-        epoch and from the start of the section), distance_units (2^-30 m), nanoseconds,
-        vehicles.
+        highway_id, recording, date, lane_id, direction, time_cell and y_cell (numbers of cells
+        from the epoch and from the start of the section), distance_units (2^-30 m), nanoseconds,
+        vehicles; first_time, last_time (microseconds since the epoch), first_y and last_y (m),
+        which all pieces of these vehicles reach over.
     """
+    step = _step(duration, cell_length)
     narrow = points.select(_COLUMNS)
     schema = narrow.collect_schema()
-    keys = {name: schema[name] for name in (*_KEYS, "lane_id")}
+    keys = {name: schema[name] for name in (*_RECORDING, *_STREAM)}
 
     def summed(frame: pl.DataFrame) -> pl.DataFrame:
-        parts = [_sums(part, duration, cell_length, gap) for part in _recordings(frame)]
-        return pl.concat(parts) if parts else pl.DataFrame(schema={**keys, **_SUMS})
+        parts = [_sums(part, step, cell_length, gap) for part in _recordings(frame)]
+        # columns of one recording are made of its first value, whose type may say less
+        return pl.concat([pl.DataFrame(schema={**keys, **_PARTIAL}), *parts])
 
-    return narrow.map_batches(summed, schema=pl.Schema({**keys, **_SUMS}), streamable=False)
+    return narrow.map_batches(summed, schema=pl.Schema({**keys, **_PARTIAL}), streamable=False)
 
 
 def merge(
     partial: Sequence[pl.LazyFrame], *, duration: float = 30.0, cell_length: float = 50.0
 ) -> pl.LazyFrame:
     """The traffic state of all vehicles in `partial`, results of `accumulate` on one grid."""
-    place = [*_KEYS, "lane_id", "time_cell", "y_cell"]
-    occupied = pl.concat(partial).group_by(place).agg(pl.col(_ADDED).sum())
-    lanes = occupied.select(*_KEYS, "lane_id").unique()
-    extent = occupied.group_by(_KEYS).agg(
-        pl.int_range(pl.col(name).min(), pl.col(name).max() + 1).alias(name)
-        for name in ("time_cell", "y_cell")
-    )
-    grid = (
-        lanes.join(extent, on=_KEYS, nulls_equal=True)
-        .explode("time_cell")
-        .explode("y_cell")
-        .join(occupied, on=place, how="left", nulls_equal=True)
-        .with_columns(pl.col(_ADDED).fill_null(0))
-    )
-    area = duration * cell_length
-    distance = pl.col("distance_units") / METRE
-    time = pl.col("nanoseconds") / SECOND
-    step = round(duration * 1_000_000)
-    return (
-        grid.with_columns(
-            pl.from_epoch(pl.col("time_cell") * step, time_unit="us")
-            .dt.replace_time_zone("UTC")
-            .alias("time_start"),
-            pl.lit(float(duration)).alias("duration"),
-            (pl.col("y_cell") * cell_length).alias("y_start"),
-            pl.lit(float(cell_length)).alias("cell_length"),
-            distance.alias("distance_travelled"),
-            time.alias("time_spent"),
-            (distance / area * 3600.0).alias("flow"),
-            (time / area * 1000.0).alias("density"),
-            pl.when(pl.col("nanoseconds") > 0).then(distance / time).alias("speed"),
-        )
-        .sort(*_KEYS, "lane_id", "time_cell", "y_cell")
-        .select(list(TRAFFIC_STATE.columns))
-    )
+    step = _step(duration, cell_length)
+
+    def laid_out(sums: pl.DataFrame) -> pl.DataFrame:
+        parts = [_state(part, step, cell_length) for part in _recordings(sums)]
+        state = pl.concat([pl.DataFrame(schema=TRAFFIC_STATE.schema), *parts])
+        return state if len(parts) < 2 else state.sort(_RECORDING, maintain_order=True)
+
+    return pl.concat(partial).map_batches(laid_out, schema=TRAFFIC_STATE.schema, streamable=False)
 
 
-def _recordings(points: pl.DataFrame) -> list[pl.DataFrame]:
-    """Points of each recording; looked at column by column, since there is one as a rule."""
-    if points.height == 0:
+def _step(duration: float, cell_length: float) -> int:
+    """Microseconds of a cell; NoSuchCell if it has no extent."""
+    if not (math.isfinite(duration) and duration >= 0.001):
+        raise NoSuchCell(duration, cell_length)
+    if not (math.isfinite(cell_length) and cell_length >= 0.001):
+        raise NoSuchCell(duration, cell_length)
+    return round(duration * 1_000_000)
+
+
+def _recordings(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """Rows of each recording; looked at column by column, since there is one as a rule."""
+    if rows.height == 0:
         return []
-    if all((points[name] == points[name][0]).all() for name in _KEYS):
-        return [points]
-    return points.partition_by(_KEYS, maintain_order=True)
+    if all((rows[name] == rows[name][0]).all() for name in _RECORDING):
+        return [rows]
+    return rows.partition_by(_RECORDING, maintain_order=True)
 
 
-def _sums(points: pl.DataFrame, duration: float, length: float, gap: float) -> pl.DataFrame:
+def _sums(points: pl.DataFrame, step: int, length: float, gap: float) -> pl.DataFrame:
     """Sums of one recording, as `accumulate` returns them."""
     vehicle = integers(points["vehicle_id"], 0)
-    if order_of(vehicle, integers(points["frame"], 0)) == 2:
-        points = points.sort("vehicle_id", "frame", "y_position")
+    if order_of(vehicle, integers(points["frame"], 0)) != 0:
+        points = points.sort("vehicle_id", "frame", "y_position", *_STREAM)
         vehicle = integers(points["vehicle_id"], 0)
-    lanes = points["lane_id"].unique().sort()
+    streams = _Streams(points)
     time = points["timestamp"].cast(pl.Datetime("us", "UTC")).to_physical()
-    step = round(duration * 1_000_000)
     low, high = (cast("int", bound) // step for bound in (time.min(), time.max()))
     y = points["y_position"].cast(pl.Float64)
     start, end = (math.floor(cast("float", bound) / length) for bound in (y.min(), y.max()))
-    shape = (len(lanes), high - low + 1, end - start + 1)
+    shape = (len(streams.codes), high - low + 1, end - start + 1)
     if math.prod(shape) > MOST_CELLS:
         raise GridTooFine(shape)
     sums = Sums(
@@ -191,27 +212,148 @@ def _sums(points: pl.DataFrame, duration: float, length: float, gap: float) -> p
         vehicles=np.zeros(shape, dtype=np.int32),
         latest=np.full(shape, _NOBODY, dtype=np.int64),
     )
-    accumulate_pieces(
+    window = accumulate_pieces(
         vehicle,
-        integers(points["lane_id"], _NO_LANE),
+        streams.of_points,
         time.to_numpy(),
         floats(y),
-        integers(lanes, _NO_LANE),
+        streams.codes,
+        streams.direction_numbers,
         round(gap * 1_000_000),
         Grid(step, float(length), low, start),
         sums,
     )
-    at = np.nonzero(sums.spent)
-    return points.select(pl.col(name).first() for name in _KEYS).join(
+    at = np.nonzero((sums.spent != 0) | (sums.distance != 0))
+    return pl.DataFrame(
+        {
+            "lane_id": streams.lane.gather(pl.Series(at[0])),
+            "direction": streams.direction.gather(pl.Series(at[0])),
+            "time_cell": at[1] + low,
+            "y_cell": at[2] + start,
+            "distance_units": sums.distance[at],
+            "nanoseconds": sums.spent[at],
+            "vehicles": sums.vehicles[at],
+        }
+    ).select(
+        *(pl.lit(points[name][0], dtype=points.schema[name]).alias(name) for name in _RECORDING),
+        pl.all(),
+        *(
+            pl.lit(bound, dtype=_PARTIAL[name]).alias(name)
+            for name, bound in window._asdict().items()
+        ),
+    )
+
+
+class _Streams:
+    """The lanes and directions of one recording as the kernel takes them.
+
+    Attributes:
+        of_points: code of each row. codes: all that occur, ascending, no lane and no direction
+            first. lane, direction: of each code. direction_numbers: of each code, from 0.
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        lane, direction = (pl.col(name).cast(pl.Int64).fill_null(_NONE) for name in _STREAM)
+        code = rows.select((lane * 2**32 + (direction - _NONE)).alias("code")).to_series()
+        distinct = code.unique().sort()
+        self.of_points: npt.NDArray[np.int64] = code.to_numpy()
+        self.codes: npt.NDArray[np.int64] = distinct.to_numpy()
+        parts = (distinct // 2**32, distinct % 2**32 + _NONE)
+        self.lane, self.direction = (
+            part.set(part == _NONE, None).cast(pl.Int32).alias(name)
+            for name, part in zip(_STREAM, parts, strict=True)
+        )
+        self.direction_numbers: npt.NDArray[np.int64] = (
+            (parts[1].rank("dense") - 1).cast(pl.Int64).to_numpy()
+        )
+
+
+def _state(sums: pl.DataFrame, step: int, length: float) -> pl.DataFrame:
+    """Every cell of one recording, with its share that was observed."""
+    streams = _Streams(sums)
+    low, start = (cast("int", sums[name].min()) for name in ("time_cell", "y_cell"))
+    high, end = (cast("int", sums[name].max()) for name in ("time_cell", "y_cell"))
+    shape = (len(streams.codes), high - low + 1, end - start + 1)
+    if math.prod(shape) > MOST_CELLS:
+        raise GridTooFine(shape)
+    at = np.ravel_multi_index(
+        (
+            np.searchsorted(streams.codes, streams.of_points),
+            sums["time_cell"].to_numpy() - low,
+            sums["y_cell"].to_numpy() - start,
+        ),
+        shape,
+    )
+    distance_units, nanoseconds, vehicles = (
+        _scattered(at, sums[name].to_numpy(), math.prod(shape)) for name in _SUMMED
+    )
+    window = sums.select(
+        pl.col("first_time", "first_y").min(), pl.col("last_time", "last_y").max()
+    ).row(0, named=True)
+    times, places = np.arange(low, high + 1), np.arange(start, end + 1)
+    observed = np.multiply.outer(
+        _share_of_time(times, step, window["first_time"], window["last_time"]),
+        _share_of_length(places, length, window["first_y"], window["last_y"]),
+    )
+
+    duration = step / 1_000_000
+    distance, time, area = pl.col("distance_travelled"), pl.col("time_spent"), pl.col("area")
+    stream, time_at, y_at = (
+        np.broadcast_to(axis, shape).ravel()
+        for axis in np.ogrid[tuple(slice(0, size) for size in shape)]
+    )
+    return (
         pl.DataFrame(
             {
-                "lane_id": lanes.gather(pl.Series(at[0])),
-                "time_cell": at[1] + low,
-                "y_cell": at[2] + start,
-                "distance_units": sums.distance[at],
-                "nanoseconds": sums.spent[at],
-                "vehicles": sums.vehicles[at],
+                "lane_id": streams.lane.gather(pl.Series(stream)),
+                "direction": streams.direction.gather(pl.Series(stream)),
+                "time_start": pl.Series(times * step).cast(pl.Datetime("us", "UTC"))[time_at],
+                "y_start": (places * length)[y_at],
+                "observed_share": np.broadcast_to(observed, shape).ravel(),
+                "distance_travelled": distance_units / METRE,
+                "time_spent": nanoseconds / SECOND,
+                "vehicles": vehicles,
             }
-        ),
-        how="cross",
+        )
+        .with_columns(
+            *(pl.lit(sums[name][0], dtype=sums.schema[name]).alias(name) for name in _RECORDING),
+            pl.lit(duration).alias("duration"),
+            pl.lit(float(length)).alias("cell_length"),
+            (duration * length * pl.col("observed_share")).alias("area"),
+        )
+        .with_columns(
+            (distance / area * 3600.0).alias("flow"),
+            (time / area * 1000.0).alias("density"),
+            pl.when(time > 0).then(distance / time).alias("speed"),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in TRAFFIC_STATE.schema.items())
     )
+
+
+def _scattered(
+    at: npt.NDArray[np.int64], values: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.int64]:
+    """Sums of `values` by place."""
+    sums = np.zeros(size, dtype=np.int64)
+    np.add.at(sums, at, values)
+    return sums
+
+
+def _share_of_time(
+    cells: npt.NDArray[np.int64], step: int, first: int, last: int
+) -> npt.NDArray[np.float64]:
+    """Part of each time cell that lies within [first, last] microseconds, over 0."""
+    overlap = np.minimum((cells + 1) * step, last) - np.maximum(cells * step, first)
+    return np.maximum(overlap, 1) / step
+
+
+def _share_of_length(
+    cells: npt.NDArray[np.int64], length: float, first: float, last: float
+) -> npt.NDArray[np.float64]:
+    """Part of each place cell that lies within [first, last] m, at least LEAST_SHARE."""
+    if len(cells) == 1:
+        return np.ones(1)
+    overlap = np.minimum((cells + 1) * length, last) - np.maximum(cells * length, first)
+    # whole cells are whole, whatever their borders round to
+    inner = (cells > cells[0]) & (cells < cells[-1])
+    return np.where(inner, 1.0, np.clip(overlap / length, LEAST_SHARE, 1.0))

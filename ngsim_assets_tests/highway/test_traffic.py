@@ -29,7 +29,7 @@ def _platoon(vehicles: int, spacing: float, speed: float, frames: int) -> pl.Dat
     )
 
 
-def _random(seed: int, vehicles: int = 5) -> pl.DataFrame:
+def _random(seed: int, vehicles: int = 5, *, arterial: bool = False) -> pl.DataFrame:
     """Vehicles that go anywhere, either way, change lanes, and are not always seen."""
     random = np.random.default_rng(seed)
     parts = []
@@ -43,16 +43,23 @@ def _random(seed: int, vehicles: int = 5) -> pl.DataFrame:
         parts.append(rows.filter(seen) if seen.any() else rows)
     rows = pl.concat(parts)
     lanes = pl.Series(random.integers(1, 4, rows.height) * (random.random(rows.height) < 0.95))
-    return driven.points(rows).with_columns(lanes.cast(pl.Int32).replace(0, None).alias("lane_id"))
+    directions = pl.Series(random.integers(0, 3, rows.height) if arterial else [0] * rows.height)
+    return driven.points(rows).with_columns(
+        lanes.cast(pl.Int32).replace(0, None).alias("lane_id"),
+        directions.cast(pl.Int32).replace(0, None).alias("direction"),
+    )
 
 
 def _pieces(points: pl.DataFrame, gap: float = 2.0) -> tuple[float, float]:
-    """Distance and time of all pieces."""
+    """Distance and time of all pieces: what every vehicle went on balance in each direction."""
     steps = points.select(
-        way=pl.col("y_position").diff().over("vehicle_id").abs(),
+        "vehicle_id",
+        direction=pl.col("direction").shift().over("vehicle_id"),
+        way=pl.col("y_position").diff().over("vehicle_id"),
         time=pl.col("timestamp").diff().over("vehicle_id").dt.total_microseconds() / 1e6,
     ).filter(pl.col("time") <= gap)
-    return steps["way"].sum(), steps["time"].sum()
+    net = steps.group_by("vehicle_id", "direction").agg(pl.col("way").sum().abs())
+    return net["way"].sum(), steps["time"].sum()
 
 
 def test_a_platoon_has_the_flow_and_density_of_its_spacing() -> None:
@@ -81,8 +88,10 @@ def test_one_vehicle_in_one_cell_is_exact() -> None:
     assert state.height == 1
     row = state.row(0, named=True)
     assert (row["distance_travelled"], row["time_spent"], row["vehicles"]) == (25.0, 10.0, 1)
-    assert row["flow"] == pytest.approx(25.0 / 6000.0 * 3600.0)
-    assert row["density"] == pytest.approx(10.0 / 6000.0 * 1000.0)
+    # a cell of 60 s x 100 m, observed for the 10 s the recording lasts
+    assert row["observed_share"] == pytest.approx(1.0 / 6.0)
+    assert row["flow"] == pytest.approx(25.0 / 1000.0 * 3600.0)
+    assert row["density"] == pytest.approx(10.0 / 1000.0 * 1000.0)
     assert row["speed"] == 2.5
 
 
@@ -112,11 +121,11 @@ def test_the_lane_of_a_piece_is_that_of_its_start() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, st.floats(0.3, 60.0), st.floats(0.7, 200.0))
+@given(seeds, st.floats(0.3, 60.0), st.floats(0.7, 200.0), st.booleans())
 def test_nothing_is_lost_and_speed_is_flow_over_density(
-    seed: int, duration: float, length: float
+    seed: int, duration: float, length: float, arterial: bool
 ) -> None:
-    points = _random(seed)
+    points = _random(seed, arterial=arterial)
     state = traffic_state(points.lazy(), duration=round(duration, 3), cell_length=length).collect()
     way, time = _pieces(points)
     assert state["distance_travelled"].sum() == pytest.approx(way, abs=1e-6)
