@@ -47,6 +47,7 @@ def recording_summary(platform: Platform, key: PartitionKey) -> dict[str, object
         "cleaned": row["points_cleaned"],
         "trajectories": row["trajectories"],
         "metrics failed": row["metrics_failed"],
+        "score": row["score"],
     }
 
 

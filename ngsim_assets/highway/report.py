@@ -14,6 +14,7 @@ from ngsim_assets.highway.assess import RowCounts
 from ngsim_assets.highway.assessment.catalogue import catalogue
 from ngsim_assets.highway.assessment.literature import PUBLISHED
 from ngsim_assets.highway.assessment.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
+from ngsim_assets.highway.assessment.rating import LABELS, ratings
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.quality.report import (
     DataQualityReport,
@@ -23,9 +24,9 @@ from ngsim_assets.quality.report import (
     Origin,
     RuleCount,
     Section,
-    format_value,
 )
 from ngsim_assets.quality.rules import Rule
+from ngsim_assets.quality.writing import format_value
 
 
 def recording_report(
@@ -63,8 +64,9 @@ def recording_report(
         subtitle="Quality of the recording as delivered and after cleaning.",
         partition={"highway": site.highway_id, "recording": recording, "date": recording[:10]},
         summary=_summary(counts, values),
-        raw_label="As delivered",
-        cleaned_label="Cleaned",
+        raw_label=LABELS[VALIDATED],
+        cleaned_label=LABELS[CLEANED],
+        ratings=ratings(metrics),
         sections=sections,
         rules=tuple(_rule_counts(counts, rules)),
         references=(PUBLISHED,),

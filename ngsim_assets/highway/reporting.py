@@ -6,13 +6,14 @@ here: what is measured (assess.py), what a report looks like (quality/report.py)
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
 from ngsim_assets import __version__
 from ngsim_assets.highway import assess
+from ngsim_assets.highway.assessment.metrics import CLEANED
+from ngsim_assets.highway.assessment.rating import QUALITY_SCORE, with_scores
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.model import (
     CLEANED_TRAJECTORIES,
@@ -50,6 +51,7 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
     validated, cleaned, counts, commit = store_metrics(platform, key)
     metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
     made = built(platform, CLEANED_TRAJECTORIES, key).provenance
+    judged = built(platform, VALIDATED_POINTS, key).provenance
     deliveries = platform.landing.deliveries(str(key))
     report = recording_report(
         metrics,
@@ -59,9 +61,10 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
         Origin(
             run_id=made.run_id,
             code_version=f"{__version__} (report {CODE_VERSIONS['quality_report']})",
+            version=commit.version,
             parameters={
-                "validation": asdict(platform.validation),
-                "cleaning": asdict(platform.cleaning),
+                "validation": dict(judged.parameters),
+                "cleaning": dict(made.parameters),
             },
             sources=tuple(
                 SourceFile(name=delivery.file.name, sha256=delivery.file.sha256)
@@ -101,7 +104,7 @@ def store_metrics(
     commit = platform.lake.replace(
         QUALITY_METRICS,
         identity(key),
-        [metrics],
+        [with_scores(metrics)],
         provenance(platform, "quality_report", {}, cleaned_commit),
     )
     return validated, cleaned, counts, commit
@@ -126,7 +129,16 @@ def store_corpus_summary(platform: Platform) -> Commit:
 
 def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:
     """What the lake holds of one recording, in the columns of `corpus_summary`."""
-    failed = platform.lake.scan(QUALITY_METRICS, identity(key)).select((~pl.col("passed")).sum())
+    scored = (pl.col("metric") == QUALITY_SCORE) & (pl.col("stage") == CLEANED)
+    told = (
+        platform.lake.scan(QUALITY_METRICS, identity(key))
+        .select(
+            metrics_failed=(~pl.col("passed")).sum(),
+            score=pl.col("value").filter(scored).first(),
+        )
+        .collect()
+        .row(0, named=True)
+    )
     return {
         "highway_id": key.highway_id,
         "recording": key.recording,
@@ -136,7 +148,8 @@ def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:
         "rows_quarantined": rows_of(platform, QUARANTINE, key),
         "points_cleaned": rows_of(platform, CLEANED_TRAJECTORIES, key),
         "trajectories": rows_of(platform, TRAJECTORY_SEGMENTS, key),
-        "metrics_failed": failed.collect().item() or 0,
+        "metrics_failed": told["metrics_failed"] or 0,
+        "score": told["score"],
     }
 
 

@@ -1,24 +1,29 @@
 """The report of quality as a document: one model, and its JSON, HTML and Markdown forms.
 
-Belongs here: the shape of a report of any domain (accounting, metrics before and after, rules,
-reference figures, pictures, provenance) and how it is written out. Does not belong here: what
-is measured, any name of a metric, any picture's content.
+Belongs here: the shape of a report of any domain (accounting, score, metrics before and after,
+rules, reference figures, pictures, provenance) and how it is written out. Does not belong here:
+what is measured, any name of a metric, any picture's content, how points are given (rating.py).
 """
 
 from __future__ import annotations
 
 import base64
-import html
-import math
+import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Literal, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-NOT_MEASURED = "–"
+from ngsim_assets.quality.rating import Criterion, Rating, RatingPart
+from ngsim_assets.quality.writing import (
+    NOT_MEASURED,
+    format_threshold,
+    format_value,
+    markdown,
+    markdown_row,
+    page,
+)
 
 
 class _Part(BaseModel):
@@ -76,7 +81,22 @@ class Section(_Part):
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Key, used as an anchor.")
     title: str
     introduction: str = ""
+    histogram: bool = Field(
+        default=False, description="Whether the metrics are the classes of one distribution."
+    )
     metrics: tuple[Metric, ...]
+
+    @property
+    def failed(self) -> tuple[Metric, ...]:
+        """Metrics outside their limits."""
+        return tuple(metric for metric in self.metrics if metric.failed)
+
+    def length(self, part: Measurement | None) -> float:
+        """A value against the largest of the section, in percent: the length of its bar."""
+        values = [p.value or 0.0 for m in self.metrics for p in (m.raw, m.cleaned) if p is not None]
+        largest = max(values, default=0.0)
+        value = part.value if part is not None else None
+        return 100 * max(0.0, value) / largest if value and largest > 0 else 0.0
 
 
 class RuleCount(_Part):
@@ -131,6 +151,9 @@ class Origin(_Part):
 
     run_id: str
     code_version: str
+    version: int | None = Field(
+        default=None, description="Version of the table of metrics that holds the values."
+    )
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     sources: tuple[SourceFile, ...] = ()
     generated_at: datetime | None = Field(
@@ -142,17 +165,21 @@ class Origin(_Part):
 class DataQualityReport(_Part):
     """Everything measured about one partition, before and after cleaning.
 
-    `DataQualityReport.model_json_schema(mode="serialization")` is the published schema of
-    `to_json()`; `model_validate_json` reads it back.
+    `report_schema()` is the published schema of `to_json()`; `model_validate_json` reads it back.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(
+        default=1, description="Raised when a field goes or changes its meaning."
+    )
     title: str
     subtitle: str = ""
     partition: dict[str, str] = Field(description="Partition labels, outermost first.")
     summary: str = Field(description="The finding in one or two sentences.")
     raw_label: str = Field(default="As delivered", description="Heading of values before.")
     cleaned_label: str = Field(default="Cleaned", description="Heading of values after.")
+    ratings: tuple[Rating, ...] = Field(
+        default=(), description="Score of each stage with its parts."
+    )
     sections: tuple[Section, ...] = ()
     rules: tuple[RuleCount, ...] = ()
     references: tuple[ReferenceTable, ...] = ()
@@ -194,6 +221,30 @@ class DataQualityReport(_Part):
         kept = self.judged - len(self.failed)
         return f"{kept} of {self.judged} limits kept."
 
+    @property
+    def scores(self) -> str:
+        """One line on the scores, empty without any."""
+        told = [
+            f"{rating.label.lower()} {rating.score:.1f}"
+            for rating in self.ratings
+            if rating.score is not None
+        ]
+        return f"Score of 100: {', '.join(told)}." if told else ""
+
+    @property
+    def rated(self) -> tuple[tuple[Criterion, tuple[RatingPart | None, ...]], ...]:
+        """Every criterion of any stage, with its part in each."""
+        parts = [{p.criterion.metric: p for p in rating.parts} for rating in self.ratings]
+        criteria = {p.criterion.metric: p.criterion for r in self.ratings for p in r.parts}
+        return tuple(
+            (criterion, tuple(stage.get(name) for stage in parts))
+            for name, criterion in criteria.items()
+        )
+
+    def metric(self, name: str) -> Metric | None:
+        """The metric of that name, None if the report has none."""
+        return next((metric for metric in self._metrics() if metric.name == name), None)
+
     def to_json(self, *, figures: bool = False) -> str:
         """The report as JSON, keys in a fixed order; `figures` adds the pictures' bytes."""
         left_out = None if figures else {"figures": {"__all__": {"data"}}}
@@ -201,48 +252,71 @@ class DataQualityReport(_Part):
 
     def to_html(self) -> str:
         """One file that needs no other and no network; escapes all text."""
-        return _template().render(
-            report=self, shown=shown, limit_text=limit_text, verdict_text=verdict_text
+        return page(
+            "report.html.j2",
+            report=self,
+            shown=shown,
+            limit_text=limit_text,
+            verdict_text=verdict_text,
         )
 
     def to_markdown(self, *, figures: Collection[str] = ()) -> str:
         """The report as Markdown; `figures` names the pictures to embed as data URIs."""
-        lines = [f"## {_md(self.title)}", ""]
+        lines = [f"## {markdown(self.title)}", ""]
         if self.subtitle:
-            lines += [_md(self.subtitle), ""]
-        lines += [f"{_md(self.summary)} {_md(self.verdict)}", ""]
+            lines += [markdown(self.subtitle), ""]
+        told = (self.summary, self.scores, self.verdict)
+        lines += [" ".join(markdown(text) for text in told if text), ""]
+        if self.ratings:
+            lines += ["### Score", "", *self._markdown_ratings(), ""]
         for section in self.sections:
-            lines += [f"### {_md(section.title)}", "", *self._markdown_metrics(section), ""]
+            lines += [f"### {markdown(section.title)}", "", *self._markdown_metrics(section), ""]
         if self.rules:
             lines += ["### Rules", "", "| rule | effect | rows | meaning |", "|---|---|--:|---|"]
             lines += [
-                _row((f"`{rule.rule}`", rule.severity, f"{rule.rows:,}", _md(rule.description)))
+                markdown_row(
+                    (f"`{rule.rule}`", rule.severity, f"{rule.rows:,}", markdown(rule.description))
+                )
                 for rule in self.rules
             ]
             lines.append("")
         for figure in self.figures:
             if figure.name in figures and figure.data:
                 lines += [
-                    f"### {_md(figure.title)}",
+                    f"### {markdown(figure.title)}",
                     "",
-                    f"![{_md(figure.alt)}]({figure.uri})",
+                    f"![{markdown(figure.alt)}]({figure.uri})",
                     "",
-                    _md(figure.caption),
+                    markdown(figure.caption),
                     "",
                 ]
         return "\n".join(lines)
 
+    def _markdown_ratings(self) -> Iterable[str]:
+        yield markdown_row(("points", *(markdown(rating.label) for rating in self.ratings)))
+        yield "|---|" + "--:|" * len(self.ratings)
+        for criterion, parts in self.rated:
+            metric = self.metric(criterion.metric)
+            title = metric.title if metric is not None else criterion.metric
+            yield markdown_row((markdown(title), *(points_text(part) for part in parts)))
+        scores = (
+            NOT_MEASURED if rating.score is None else f"**{rating.score:.1f}** of 100"
+            for rating in self.ratings
+        )
+        yield markdown_row(("**Score**", *scores))
+
     def _markdown_metrics(self, section: Section) -> Iterable[str]:
-        yield _row(("metric", _md(self.raw_label), _md(self.cleaned_label), "unit", "limit", ""))
+        labels = (markdown(self.raw_label), markdown(self.cleaned_label))
+        yield markdown_row(("metric", *labels, "unit", "limit", ""))
         yield "|---|--:|--:|---|---|---|"
         for metric in section.metrics:
-            yield _row(
+            yield markdown_row(
                 (
-                    _md(metric.title),
+                    markdown(metric.title),
                     shown(metric.raw, metric.unit),
                     shown(metric.cleaned, metric.unit),
-                    _md(metric.unit),
-                    _md(limit_text(metric)),
+                    markdown(metric.unit),
+                    markdown(limit_text(metric)),
                     verdict_text(metric),
                 )
             )
@@ -254,22 +328,18 @@ class DataQualityReport(_Part):
 _DERIVED = frozenset(DataQualityReport.model_computed_fields)
 
 
-def format_value(value: float | None, unit: str = "") -> str:
-    """A value as people read it: whole counts in full, measures to four digits."""
-    if value is None or math.isnan(value):
+def report_schema() -> str:
+    """The JSON Schema of `DataQualityReport.to_json()`, as published."""
+    schema = DataQualityReport.model_json_schema(mode="serialization")
+    identified = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(identified, indent=2, ensure_ascii=False) + "\n"
+
+
+def points_text(part: RatingPart | None) -> str:
+    """Points earned of those possible; a dash where the metric is left out."""
+    if part is None or part.points is None or part.possible is None:
         return NOT_MEASURED
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == int(value) and (abs(value) >= 1000 or unit in _COUNTED):
-        return _minus(f"{int(value):,}")
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if size < -4:
-        digits, _, power = f"{value:.1e}".partition("e")
-        return f"{_minus(digits)}×10{str(int(power)).translate(_RAISED)}"
-    decimals = max(1, 3 - size)
-    return _minus(f"{value:,.{decimals}f}")
+    return f"{part.points:.1f} of {part.possible:.1f}"
 
 
 def shown(part: Measurement | None, unit: str) -> str:
@@ -284,7 +354,7 @@ def limit_text(metric: Metric) -> str:
     sign = {"at most": "≤ ", "at least": "≥ ", "within": "± "}[metric.limit.relation]
     if metric.limit.relation == "within" and metric.limit.threshold == 0:
         sign = ""
-    return f"{sign}{_minus(f'{metric.limit.threshold:,g}')} {metric.unit}".strip()
+    return f"{sign}{format_threshold(metric.limit.threshold)} {metric.unit}".strip()
 
 
 def verdict_text(metric: Metric) -> str:
@@ -293,37 +363,3 @@ def verdict_text(metric: Metric) -> str:
         return "outside"
     judged = any(p is not None and p.passed for p in (metric.raw, metric.cleaned))
     return "kept" if judged else ""
-
-
-# Units whose whole values are counts: they are never shown with decimals.
-_COUNTED = frozenset({"rows", "points", "trajectories", "gaps", "changes", "vehicles", "frames"})
-
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def _md(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, no broken table rows."""
-    plain = html.escape(" ".join(text.split()), quote=False)
-    for mark in ("\\", "|", "*", "_", "`", "[", "]", "#", "~"):
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("ngsim_assets.quality", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")

@@ -25,8 +25,8 @@ from ngsim_assets.quality.report import (
     RuleCount,
     Section,
     SourceFile,
-    format_value,
 )
+from ngsim_assets.quality.writing import format_value
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" | `code` *bold* [x](http://evil.example)"
 

@@ -1,0 +1,91 @@
+"""How numbers and texts are written: for people, in Markdown, on a page.
+
+Belongs here: forms that every document of this package shares. Does not belong here: what a
+document says (report.py, comparison.py).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+NOT_MEASURED = "–"
+
+# Units whose whole values are counts: they are never shown with decimals.
+_COUNTED = frozenset({"rows", "points", "trajectories", "gaps", "changes", "vehicles", "frames"})
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def format_value(value: float | None, unit: str = "") -> str:
+    """A value as people read it: whole counts in full, measures to four digits."""
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == int(value) and (abs(value) >= 1000 or unit in _COUNTED):
+        return minus(f"{int(value):,}")
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if size < -4:
+        digits, _, power = f"{value:.1e}".partition("e")
+        return f"{minus(digits)}×10{str(int(power)).translate(_RAISED)}"
+    decimals = max(1, 3 - size)
+    return minus(f"{value:,.{decimals}f}")
+
+
+def format_difference(value: float | None, unit: str = "") -> str:
+    """A difference as people read it: with its sign."""
+    text = format_value(value, unit)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def format_threshold(value: float) -> str:
+    """A mark that somebody set: as short as it is."""
+    return minus(f"{value:,g}")
+
+
+def minus(text: str) -> str:
+    """`text` with the sign for minus where a hyphen stood for it."""
+    return text.replace("-", "−")
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no broken table rows."""
+    plain = html.escape(" ".join(text.split()), quote=False)
+    for mark in ("\\", "|", "*", "_", "`", "[", "]", "#", "~"):
+        plain = plain.replace(mark, f"\\{mark}")
+    return plain
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """Cells, already Markdown, as a row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def page(template: str, **context: object) -> str:
+    """A template of this package filled in; text is escaped, a missing name is an error."""
+    return _environment().get_template(template).render(**context)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ngsim_assets.quality", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    forms: dict[str, Callable[..., str]] = {
+        "shown": format_value,
+        "difference": format_difference,
+        "threshold": format_threshold,
+    }
+    environment.filters.update(forms)  # pyright: ignore[reportUnknownMemberType]
+    return environment
