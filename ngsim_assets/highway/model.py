@@ -627,6 +627,15 @@ class CorpusRecording(_Row):
     metrics_failed: Annotated[
         int, Field(ge=0, description="Quality metrics outside their limits."), Column(pl.Int64())
     ]
+    score: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=100,
+            description="Points of the cleaned trajectories, null with too little measured.",
+        ),
+        Column(pl.Float64(), "points"),
+    ]
 
 
 _PARTITION = ("date", "highway_id", "recording")
