@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     gap_limit: float = Field(
         2.0, gt=0, description="Seconds without a vehicle's rows that cleaning still fills in."
     )
+    cleaning_method: str = Field(
+        "robust_whittaker",
+        description="How positions become motion, by a name of `reconstruction/methods.py`.",
+    )
 
     @property
     def landing(self) -> Path:

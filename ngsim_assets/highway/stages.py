@@ -33,6 +33,7 @@ from ngsim_assets.highway.model import (
     TRAJECTORY_SEGMENTS,
     VALIDATED_POINTS,
 )
+from ngsim_assets.highway.reconstruction.methods import method_named
 from ngsim_assets.highway.reconstruction.segments import SUMMED
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
@@ -52,9 +53,9 @@ CODE_VERSIONS: Mapping[str, str] = {
     "quarantine": "2",
     "cleaned_trajectories": "1",
     "trajectory_segments": "2",
-    "traffic_state": "2",
-    "quality_report": "2",
-    "corpus_summary": "2",
+    "traffic_state": "1",
+    "quality_report": "1",
+    "corpus_summary": "1",
 }
 
 
@@ -99,7 +100,11 @@ class Platform:
 
 
 def open_platform(settings: Settings, run_id: str = "local") -> Platform:
-    """The platform that `settings` describe; `run_id` is recorded with every write."""
+    """The platform that `settings` describe; `run_id` is recorded with every write.
+
+    Raises:
+        UnknownMethod: if no cleaning method goes by the name in `settings`.
+    """
     options = WriteOptions(
         compression=settings.compression,
         level=settings.compression_level,
@@ -113,7 +118,9 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
         run_id=run_id,
         workers=settings.workers,
         chunk_rows=settings.chunk_rows,
-        cleaning=clean.CleaningParameters(gap_limit=settings.gap_limit),
+        cleaning=clean.CleaningParameters(
+            gap_limit=settings.gap_limit, method=method_named(settings.cleaning_method)
+        ),
     )
 
 
