@@ -53,9 +53,9 @@ CODE_VERSIONS: Mapping[str, str] = {
     "quarantine": "2",
     "cleaned_trajectories": "1",
     "trajectory_segments": "2",
-    "traffic_state": "1",
-    "quality_report": "1",
-    "corpus_summary": "1",
+    "traffic_state": "2",
+    "quality_report": "2",
+    "corpus_summary": "2",
 }
 
 
