@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from ngsim_assets.highway import model
+from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.questions import rules_page, schema_page
 from ngsim_assets.storage import catalog
 from ngsim_assets.storage.parquet import ParquetStorage
@@ -19,7 +20,12 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("DATA_SCHEMAS.md", schema_page), ("RULES.md", rules_page)]
+    ("name", "page"),
+    [
+        ("DATA_SCHEMAS.md", schema_page),
+        ("RULES.md", rules_page),
+        ("METRICS.md", metrics_page),
+    ],
 )
 def test_generated_pages_are_current(name: str, page: object) -> None:
     assert callable(page)

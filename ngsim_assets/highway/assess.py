@@ -7,19 +7,28 @@ document (plots.py, report.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from ngsim_assets.highway.assessment.catalogue import catalogue
-from ngsim_assets.highway.assessment.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
-from ngsim_assets.highway.assessment.stage_metrics import Cells, area_of, measure_stage, percent
+from ngsim_assets.highway.assessment.catalogue_of_rows import DUPLICATES
+from ngsim_assets.highway.assessment.changes import changes
+from ngsim_assets.highway.assessment.metrics import (
+    CLEANED,
+    HERE,
+    RAW,
+    VALIDATED,
+    MetricDefinition,
+)
+from ngsim_assets.highway.assessment.pooling import percent
+from ngsim_assets.highway.assessment.stage_metrics import area_of, measure_stage
 from ngsim_assets.highway.model import QUALITY_METRICS
 from ngsim_assets.highway.sites import Site
+from ngsim_assets.quality.rules import Rule
 
 Values = dict[tuple[str, str], float | None]
 
@@ -47,6 +56,7 @@ def assess(
     counts: RowCounts,
     site: Site,
     recording: str,
+    rules: Sequence[Rule] = (),
 ) -> pl.DataFrame:
     """Every metric of one recording, in the columns of `quality_metrics`.
 
@@ -54,40 +64,39 @@ def assess(
     recording only, in any order of files; each is collected several times, a few columns at
     once, so both are scans or frames. `recording` is its key, 2005-06-15T0750. A metric
     that has nothing to measure (no lanes, no leaders, an empty table) is null. Rejected and
-    flagged rows per rule follow as `rejected:<rule>` and `flagged:<rule>`.
+    flagged rows per rule follow as `rejected:<rule>` and `flagged:<rule>`, a row for each of
+    `rules`, those that judged the recording, and for each that only `counts` knows.
     """
     values = _account(counts)
     area = area_of(validated)
     with ThreadPoolExecutor(1, "assess") as beside:
         later = beside.submit(measure_stage, cleaned, CLEANED, site, area)
-        before, seen = measure_stage(validated, VALIDATED, site, area)
-        after, reconstructed = later.result()
-    values |= {(name, VALIDATED): value for name, value in before.items()}
-    values |= {(name, CLEANED): value for name, value in after.items()}
+        before = measure_stage(validated, VALIDATED, site, area)
+        after = later.result()
+    values |= {(name, VALIDATED): value for name, value in before.figures.items()}
+    values |= {(name, CLEANED): value for name, value in after.figures.items()}
+    values |= {(name, CLEANED): value for name, value in changes(before, after).items()}
     values |= _published(site, recording, values)
-    values |= _changes(values, seen, reconstructed)
 
     rows = [
-        (metric.name, stage, value, metric.unit, metric.text, threshold, passed)
+        (
+            metric.name,
+            stage,
+            value,
+            metric.unit,
+            metric.definition,
+            _source(metric, stage),
+            threshold,
+            passed,
+        )
         for section in catalogue(site)
         for metric in section.metrics
         for stage in metric.stages
         for value in [values.get((metric.name, stage))]
         for threshold, passed in [_verdict(metric, stage, value)]
     ]
-    for effect, by_rule in (("rejected", counts.by_reason), ("flagged", counts.by_flag)):
-        rows += [
-            (
-                f"{effect}:{rule}",
-                RAW,
-                float(by_rule[rule]),
-                "rows",
-                f"Rows that rule {rule} {effect}.",
-                None,
-                None,
-            )
-            for rule in sorted(by_rule)
-        ]
+    rows += _by_rule("rejected", counts.by_reason, rules)
+    rows += _by_rule("flagged", counts.by_flag, rules)
     measured = pl.DataFrame(rows, schema=_MEASURED, orient="row")
     return measured.sort(QUALITY_METRICS.sort_by).select(
         pl.lit(site.highway_id).alias("highway_id"),
@@ -104,15 +113,45 @@ _MEASURED = {
 }
 
 
+_Row = tuple[str, str, float | None, str, str, str, float | None, bool | None]
+
+
+def _source(metric: MetricDefinition, stage: str) -> str:
+    """Whose the definition is, and the limit where one holds."""
+    if metric.limit is None or stage not in metric.limited_at:
+        return metric.source
+    return f"{metric.source}. Limit, {metric.limit_text}"
+
+
+def _by_rule(effect: str, counted: Mapping[str, int], rules: Sequence[Rule]) -> list[_Row]:
+    severity = "reject" if effect == "rejected" else "flag"
+    known = {rule.name: rule for rule in rules if rule.severity == severity}
+    found: list[_Row] = []
+    for name in sorted({*counted, *known}):
+        rule = known.get(name)
+        says = f": {rule.description}" if rule and rule.description else ""
+        definition = f"Rows that rule {name} {effect}{says}."
+        source = rule.source if rule and rule.source else HERE
+        rows = float(counted.get(name, 0))
+        found.append((f"{effect}:{name}", RAW, rows, "rows", definition, source, None, None))
+    return found
+
+
 def _account(counts: RowCounts) -> Values:
     unaccounted = counts.raw - counts.validated - counts.quarantined
-    return {
+    values: Values = {
         ("rows_raw", RAW): float(counts.raw),
         ("rows_validated", RAW): float(counts.validated),
         ("rows_quarantined", RAW): float(counts.quarantined),
         ("rows_quarantined_share", RAW): percent(counts.quarantined, counts.raw),
         ("rows_unaccounted", RAW): float(unaccounted),
+        ("rows_class_changes", RAW): float(counts.by_flag.get("class_changes", 0)),
     }
+    for kind in DUPLICATES:
+        rows = counts.by_reason.get(kind, 0)
+        values[f"rows_{kind}", RAW] = float(rows)
+        values[f"rows_{kind}_share", RAW] = percent(rows, counts.raw)
+    return values
 
 
 def _published(site: Site, recording: str, values: Values) -> Values:
@@ -122,23 +161,6 @@ def _published(site: Site, recording: str, values: Values) -> Values:
         return {}
     share = percent(vehicles, official.vehicles)
     return {("vehicles_of_published", VALIDATED): share}
-
-
-def _changes(values: Values, before: Cells, after: Cells) -> Values:
-    """What cleaning did to the traffic."""
-    changed: Values = {}
-    for figure in ("edie_flow", "edie_density", "edie_speed"):
-        was, now = values.get((figure, VALIDATED)), values.get((figure, CLEANED))
-        if was and now is not None:
-            changed[(f"{figure}_change", CLEANED)] = 100 * (now / was - 1)
-    both = (before.time > 0) & (after.time > 0)
-    if both.any():
-        weight = before.time[both]
-        speed = before.distance[both] / weight
-        difference = np.abs(after.distance[both] / after.time[both] - speed)
-        mean = float((difference * weight).sum() / weight.sum())
-        changed[("edie_cell_speed_difference", CLEANED)] = mean
-    return changed
 
 
 def _verdict(

@@ -384,7 +384,9 @@ class CleanedPoint(_Row):
     ]
     state: Annotated[
         Literal["observed", "repaired", "imputed"],
-        Field(description="Point as seen, seen and corrected as an outlier, or filled in."),
+        Field(
+            description="Point as seen; seen and corrected, as an outlier or off its leader; or filled in."
+        ),
         Column(pl.String()),
     ]
     x_raw: Annotated[
@@ -397,7 +399,16 @@ class CleanedPoint(_Row):
         Field(description="Validated position along the section, null where imputed."),
         Column(pl.Float64(), "m", _MM),
     ]
-    lane_id: LaneId
+    lane_id: Annotated[
+        int | None,
+        Field(description="Lane of the plausible sequence of lanes, 1 leftmost."),
+        Column(pl.Int32()),
+    ]
+    lane_raw: Annotated[
+        int | None,
+        Field(description="Lane as validated, null where imputed."),
+        Column(pl.Int32()),
+    ]
     length: Length
     width: Width
     preceding_id: PrecedingId
@@ -593,8 +604,11 @@ class QualityMetric(_Row):
     ]
     unit: Annotated[str, Field(description="Unit of the value."), Column(pl.String())]
     definition: Annotated[
+        str, Field(description="Exactly how it is computed."), Column(pl.String())
+    ]
+    source: Annotated[
         str,
-        Field(description="How it is computed, and whose definition that is."),
+        Field(description="Whose definition that is, and whose limit where one holds."),
         Column(pl.String()),
     ]
     threshold: Annotated[

@@ -18,6 +18,7 @@ import typer
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, overview, reporting, stages
+from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.validate import rules_table
@@ -222,11 +223,16 @@ def status(as_json: AsJson = False) -> None:
 
 def schemas(
     write: Annotated[
-        Path | None, typer.Option(help="Write DATA_SCHEMAS.md and RULES.md into this folder.")
+        Path | None,
+        typer.Option(help="Write DATA_SCHEMAS.md, RULES.md and METRICS.md into this folder."),
     ] = None,
 ) -> None:
-    """Columns of every table and rules of every site, as the code has them."""
-    pages = {"DATA_SCHEMAS.md": schema_page(), "RULES.md": rules_page()}
+    """Columns of every table, rules of every site and every metric, as the code has them."""
+    pages = {
+        "DATA_SCHEMAS.md": schema_page(),
+        "RULES.md": rules_page(),
+        "METRICS.md": metrics_page(),
+    }
     for name, text in pages.items():
         if write is None:
             typer.echo(text, nl=False)

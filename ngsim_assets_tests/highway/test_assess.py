@@ -74,7 +74,8 @@ class TestTable:
         metrics = _assess(sample, counts)
         limited = metrics.filter(pl.col("threshold").is_not_null())
         assert limited.height > 10
-        assert limited["definition"].str.contains("Limit, ").all()
+        assert limited["source"].str.contains("Limit, ").all()
+        assert (metrics["source"].str.len_chars() > 3).all()
         assert limited.filter(pl.col("value").is_not_null())["passed"].is_not_null().all()
         assert metrics.filter(pl.col("threshold").is_null())["passed"].is_null().all()
 

@@ -19,6 +19,14 @@ _TIME_CELLS = 1024  # 8.5 h of 30 s: a stray frame number must not claim all mem
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Edie's sums per lane, time and space cell of a grid: m and s."""
+
+    distance: Floats
+    time: Floats
+
+
+@dataclass(frozen=True)
 class Grid:
     """Where cells lie, the same for every stage that is compared.
 
@@ -44,27 +52,27 @@ class Grid:
         return _LANES, max(1, columns), max(1, rows)
 
 
-def edie_cells(
-    tracks: Tracks, heading: Floats, y: Floats, lane: Ints, grid: Grid
-) -> tuple[Floats, Floats]:
-    """Distance [m] and time [s] in each cell.
+def edie_cells(tracks: Tracks, direction: Floats, y: Floats, lane: Ints, grid: Grid) -> Cells:
+    """Distance and time in each cell.
 
     A step between two rows of a vehicle counts whole where it begins; rows beyond the grid fall
-    into its outermost cells.
+    into its outermost cells. `direction` of each trajectory is +1 or -1: steps back count
+    against steps forth, so that a vehicle that stands while its position shakes drives nowhere.
+    (Absolute steps would: 0.1 m of white noise makes 4 km/h of a queue.)
     """
-    distance, time = np.zeros(grid.shape), np.zeros(grid.shape)
+    sums = Cells(np.zeros(grid.shape), np.zeros(grid.shape))
     _fill(
         np.argsort(tracks.vehicle),
         tracks.starts,
         tracks.frame,
         y,
         lane,
-        heading,
+        direction,
         (grid.first_frame, grid.cell_frames, grid.longest_step),
         (grid.y_low, grid.cell_length),
-        (distance, time),
+        (sums.distance, sums.time),
     )
-    return distance, time
+    return sums
 
 
 @njit(cache=True, nogil=True)
@@ -74,7 +82,7 @@ def _fill(
     frame: Any,
     y: Any,
     lane: Any,
-    heading: Any,
+    direction: Any,
     times: Any,
     lengths: Any,
     sums: Any,
@@ -89,8 +97,7 @@ def _fill(
             step = frame[i] - frame[i - 1]
             if step < 1 or step > longest_step:
                 continue
-            moved = y[i] - y[i - 1]
-            moved = abs(moved) if heading[track] == 0 else moved * heading[track]
+            moved = (y[i] - y[i - 1]) * direction[track]
             number = lane[i - 1]
             row = number if 0 <= number < lanes - 1 else lanes - 1
             t = min(max(int((frame[i - 1] - first_frame) * per_frame), 0), columns - 1)

@@ -27,6 +27,7 @@ _PAIRS = (
     "unreciprocated",
     "headways",
     "headway_squares",
+    "headway_largest",
 )
 
 
@@ -45,8 +46,9 @@ def pairs(
     Only followers with `taken`. Per follower: rows that have a leader `named`, and of those
     `absent` at that frame; net `gaps` (front to front distance less the leader's length) known,
     `overlaps` (gap < 0), the `smallest_gap`; leaders that do not name this follower
-    (`unreciprocated`); `headways` delivered for the pair, and `headway_squares`, the squared
-    differences to the recomputed front to front distance summed.
+    (`unreciprocated`); `headways` delivered for the pair, and of their differences to the
+    recomputed front to front distance the squares summed (`headway_squares`) and the largest in
+    absolute value (`headway_largest`).
     """
     order = np.argsort(tracks.vehicle)
     found = _pairs(
@@ -78,7 +80,7 @@ def _pairs(
     following: Any,
     headway: Any,
 ) -> Any:
-    out = np.zeros((len(starts) - 1, 8))
+    out = np.zeros((len(starts) - 1, 9))
     numbers, order = index
     heading, taken = followers
     for track in range(len(starts) - 1):
@@ -118,4 +120,5 @@ def _pairs(
                 difference = headway[i] - spacing
                 out[track, 6] += 1
                 out[track, 7] += difference * difference
+                out[track, 8] = max(out[track, 8], abs(difference))
     return out

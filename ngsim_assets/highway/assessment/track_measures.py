@@ -111,7 +111,7 @@ def spans(tracks: Tracks, x: Floats, y: Floats) -> pl.DataFrame:
 
     `seen` distinct frames; `first`, `last` frame; `missing` frames between them in `gaps` runs,
     the `longest_gap` of them; `net` displacement along the section; `along` and `across`, the
-    extents of its positions.
+    extents of its positions; `near` and `far`, the smallest and largest position along.
     """
     return _table(tracks, _spans(tracks.starts, tracks.frame, x, y), _SPANS)
 
@@ -126,12 +126,14 @@ _SPANS = (
     "net",
     "along",
     "across",
+    "near",
+    "far",
 )
 
 
 @njit(cache=True, nogil=True)
 def _spans(starts: Any, frame: Any, x: Any, y: Any) -> Any:
-    out = np.zeros((len(starts) - 1, 9))
+    out = np.zeros((len(starts) - 1, 11))
     for track in range(len(starts) - 1):
         low, high = starts[track], starts[track + 1]
         seen, missing, gaps, longest = 1, 0, 0, 0
@@ -156,6 +158,8 @@ def _spans(starts: Any, frame: Any, x: Any, y: Any) -> Any:
         out[track, 6] = y[high - 1] - y[low]
         out[track, 7] = far - near
         out[track, 8] = right - left
+        out[track, 9] = near
+        out[track, 10] = far
     return out
 
 
@@ -258,6 +262,30 @@ def _moments(starts: Any, values: Any) -> Any:
         out[track, 3] = absolute
         out[track, 4] = largest
         out[track, 5] = largest_absolute
+    return out
+
+
+def spread(tracks: Tracks, values: Floats | Ints) -> pl.DataFrame:
+    """`smallest` and `largest` value of each trajectory, NaN (or -1, if whole) left out.
+
+    Both NaN where a trajectory has no value.
+    """
+    found = _spread(tracks.starts, values)
+    return _table(tracks, found, ("smallest", "largest"))
+
+
+@njit(cache=True, nogil=True)
+def _spread(starts: Any, values: Any) -> Any:
+    out = np.full((len(starts) - 1, 2), np.nan)
+    for track in range(len(starts) - 1):
+        for i in range(starts[track], starts[track + 1]):
+            value = values[i]
+            if np.isnan(value) or value == -1:
+                continue
+            if not out[track, 0] <= value:
+                out[track, 0] = value
+            if not out[track, 1] >= value:
+                out[track, 1] = value
     return out
 
 

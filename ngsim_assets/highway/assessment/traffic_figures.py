@@ -1,0 +1,81 @@
+"""Figures of a stage's traffic: followers and leaders, headways, flow, density and speed.
+
+Belongs here: which measure of pairs and of the whole recording feeds which metric. Does not
+belong here: kernels (platoon.py, cells.py), comparison of stages (changes.py), names and limits
+(catalogue.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ngsim_assets.highway.assessment import metrics, track_measures
+from ngsim_assets.highway.assessment.platoon import pairs
+from ngsim_assets.highway.assessment.pooling import (
+    Figures,
+    largest,
+    percent,
+    quantiles,
+    rms,
+    summed,
+)
+from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
+from ngsim_assets.highway.sites import Site
+
+
+def platoon(tracks: Tracks, y: Floats, heading: Floats, along: npt.NDArray[np.bool_]) -> Figures:
+    """Each follower against the vehicle it names, and how close it follows."""
+    length, preceding, following, headway = tracks.read(
+        "length", "preceding", "following", "headway"
+    )
+    found = pairs(tracks, heading, along, y, length, preceding, following, headway)
+    named, absent, gaps = summed(found, "named"), summed(found, "absent"), summed(found, "gaps")
+    names_followers = bool((following >= 1).any())
+    del length, preceding, following
+    smallest = float(found["smallest_gap"].to_numpy().min(initial=math.inf))
+    headways = summed(found, "headways")
+    [median] = quantiles(headway, [0.5])
+    return {
+        "overlaps": percent(summed(found, "overlaps"), gaps),
+        "gap_smallest": smallest if gaps else None,
+        "headway_rmse": rms(headways, summed(found, "headway_squares")),
+        "headway_largest": largest(found, "headway_largest", headways),
+        "leader_absent": percent(absent, named),
+        "leader_unreciprocated": percent(summed(found, "unreciprocated"), named - absent)
+        if names_followers
+        else None,
+        "space_headway_median": median,
+        **_time_headways(tracks, headway),
+    }
+
+
+def _time_headways(tracks: Tracks, space_headway: Floats) -> Figures:
+    time_headway, speed = tracks.read("time_headway", "speed")
+    known = len(time_headway) - int(np.isnan(time_headway).sum())
+    low, median = quantiles(time_headway, [0.05, 0.5])
+    speed = np.where(speed < metrics.MOVING, np.float32(np.nan), speed)
+    found = track_measures.moments(tracks, time_headway * speed - space_headway)
+    return {
+        "time_headway_median": median,
+        "time_headway_p5": low,
+        "time_headway_under_0_5": percent(int((time_headway < metrics.SHORT_HEADWAY).sum()), known),
+        "time_headway_rmse": rms(summed(found, "samples"), summed(found, "squares")),
+    }
+
+
+def whole_traffic(spans: pl.DataFrame, heading: Floats, site: Site, frames: int) -> Figures:
+    """Edie's figures of the whole recording: steps of a trajectory add up to its net movement."""
+    extent = site.length * frames * FRAME
+    if not extent:
+        return {}
+    distance = float((spans["net"].to_numpy() * heading).sum())
+    time = float((spans["last"].to_numpy() - spans["first"].to_numpy()).sum()) * FRAME
+    return {
+        "edie_flow": 3600 * distance / extent,
+        "edie_density": 1000 * time / extent,
+        "edie_speed": distance / time if time else None,
+    }
