@@ -103,7 +103,7 @@ def filter_stretches(
                 _pass(cascade[j], work, n + 2 * pad, -1)
             for i in range(n):
                 value = work[pad + i] + source[0] + slope * i
-                place[axis, a + i] = math.floor(value / GRID + 0.5) * GRID
+                place[axis, a + i] = np.floor(value / GRID + 0.5) * GRID
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,11 @@ class Butterworth:
     label: str = field(default="butterworth", init=False)
     order: int = 2
     cutoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        """ValueError for an order below 1 or a cutoff of 0 Hz and below."""
+        if self.cutoff <= 0.0 or self.order < 1:
+            raise ValueError("cutoff has to be over 0 Hz, order at least 1")
 
     @property
     def differential(self) -> bool:

@@ -17,7 +17,6 @@ known at the start but that the acceleration is one the vehicles of the site can
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -171,7 +170,7 @@ def smooth_stretches(
             origin = x[a] if axis == 0 else y[a]
             for i in range(n):
                 value = origin + predicted[i, 3 * axis]
-                motion[axis, a + i] = math.floor(value / GRID + 0.5) * GRID
+                motion[axis, a + i] = np.floor(value / GRID + 0.5) * GRID
                 motion[2 + axis, a + i] = predicted[i, 3 * axis + 1]
                 motion[4 + axis, a + i] = predicted[i, 3 * axis + 2]
         rate(motion[5, a:b], model.seconds, motion[6, a:b])
@@ -191,6 +190,11 @@ class KalmanRTS:
     position_error: float = 0.5
     acceleration: float = 0.576
     duration: float = 4.0
+
+    def __post_init__(self) -> None:
+        """ValueError unless all are positive."""
+        if min(self.position_error, self.acceleration, self.duration) <= 0.0:
+            raise ValueError("position_error, acceleration and duration have to be positive")
 
     @property
     def differential(self) -> bool:

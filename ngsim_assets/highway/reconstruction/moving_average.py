@@ -89,7 +89,7 @@ def average_stretches(
             differentiate(source, seconds, v[:n], acceleration[:n])
             _average(source, widths[0] / seconds, past, ahead, smooth)
             for i in range(n):
-                motion[axis, a + i] = math.floor(smooth[i] / GRID + 0.5) * GRID
+                motion[axis, a + i] = np.floor(smooth[i] / GRID + 0.5) * GRID
             _average(v[:n], widths[1] / seconds, past, ahead, motion[2 + axis, a:b])
             _average(acceleration[:n], widths[2] / seconds, past, ahead, motion[4 + axis, a:b])
         rate(motion[5, a:b], seconds, motion[6, a:b])

@@ -390,4 +390,4 @@ def reconstruct_stretches(
         for axis in range(2):
             for i in range(n):
                 value = work[axis, 3, i] + origin[axis]
-                place[axis, a + i] = math.floor(value / GRID + 0.5) * GRID
+                place[axis, a + i] = np.floor(value / GRID + 0.5) * GRID

@@ -153,7 +153,7 @@ def fit_stretches(
                 _fit(source[:window], whole, degree, 0, half, 0, out)
                 _fit(source[n - window :], whole, degree, half + 1, window, n - half, out)
             for i in range(n):
-                motion[axis, a + i] = math.floor(out[0, i] / GRID + 0.5) * GRID
+                motion[axis, a + i] = np.floor(out[0, i] / GRID + 0.5) * GRID
                 motion[2 + axis, a + i] = out[1, i]
                 motion[4 + axis, a + i] = out[2, i]
         rate(motion[5, a:b], seconds, motion[6, a:b])
@@ -172,6 +172,11 @@ class SavitzkyGolay:
     label: str = field(default="savitzky_golay", init=False)
     window: float = 2.0
     order: int = 3
+
+    def __post_init__(self) -> None:
+        """ValueError for a window of no length or a degree below 1."""
+        if self.window <= 0.0 or self.order < 1:
+            raise ValueError("window has to be over 0 s, order at least 1")
 
     @property
     def differential(self) -> bool:
