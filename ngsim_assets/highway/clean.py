@@ -1,9 +1,11 @@
 """Validated points into reconstructed trajectories: 10 Hz, gaps filled, x, v and a consistent.
 
-Two steps, so that a recording never has to be in memory with all its columns: `reconstruct`
-needs four narrow columns of whole vehicles; `complete` puts everything else beside the result.
-`clean` does both. What reconstruction consists of is a pipeline of filters (filters.py), and
-which of them with which parameters is `CleaningParameters`.
+Three steps, so that a recording never has to be in memory with all its columns: `move` makes
+positions, motion and lanes of each vehicle from a few narrow columns; `take_apart` looks at all
+vehicles of a recording and takes followers off their leaders; `complete_chunk` puts everything
+else beside the result. `clean` does all three, `reconstruct` the first without lanes. What they
+consist of are filters (filters.py, lanes.py, platoon.py), and which of them with which parameters
+is `CleaningParameters`.
 
 Belongs here: the default pipeline and what a cleaned point is. Does not belong here: kernels,
 filters, rules that reject rows (validate.py).
@@ -11,8 +13,9 @@ filters, rules that reject rows (validate.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +28,7 @@ from ngsim_assets.highway.reconstruction.attach import (
     directions,
     nearest_rows,
     pieces_of,
-    positions_ahead,
+    rows_ahead,
 )
 from ngsim_assets.highway.reconstruction.filters import (
     Dedupe,
@@ -36,7 +39,9 @@ from ngsim_assets.highway.reconstruction.filters import (
     in_order,
     with_motion,
 )
+from ngsim_assets.highway.reconstruction.lanes import Lanes
 from ngsim_assets.highway.reconstruction.moving_average import MovingAverage
+from ngsim_assets.highway.reconstruction.platoon import Separate, Separation
 from ngsim_assets.highway.reconstruction.segments import segments
 from ngsim_assets.highway.reconstruction.smoothing import (
     Method,
@@ -47,21 +52,30 @@ from ngsim_assets.highway.sites import Site
 
 __all__ = [
     "COMPLETED_FROM",
+    "MOVED_FROM",
     "POSITIONS",
     "CleaningParameters",
+    "Lanes",
     "Leaders",
     "MovingAverage",
     "RobustWhittaker",
+    "Separate",
     "clean",
     "complete",
     "complete_chunk",
+    "move",
     "pipeline",
     "reconstruct",
+    "record",
     "segments",
+    "take_apart",
 ]
 
 POSITIONS = ("vehicle_id", "frame", "x_position", "y_position")
 """Columns of the points that are reconstructed."""
+
+MOVED_FROM = (*POSITIONS, "lane_id", "preceding_id", "length", "width")
+"""Columns of the points that lanes and the vehicles ahead are told by, too."""
 
 # Taken over from the row nearest in time, where a point is imputed.
 _CARRIED = (
@@ -111,12 +125,18 @@ class CleaningParameters:
             over it the track is split and the gap stays open.
         outlier_sigmas, outlier_least: see `filters.Outliers`; m.
         method: how positions become motion, see smoothing.py.
+        lane_shortest, lane_stable: s; see `lanes.Lanes`.
+        overlap_deepest, overlap_gap: m; see `platoon.Separate`.
     """
 
     gap_limit: float = 2.0
     outlier_sigmas: float = 5.0
     outlier_least: float = 0.5
     method: Method = field(default_factory=RobustWhittaker)
+    lane_shortest: float = 1.0
+    lane_stable: float = 3.0
+    overlap_deepest: float = 2.0
+    overlap_gap: float = 0.1
 
 
 def pipeline(
@@ -127,19 +147,44 @@ def pipeline(
     `derive` as for `Smooth`; `complete_chunk` takes the result either way.
     """
     chosen = parameters or CleaningParameters()
-    seconds = _seconds(site)
-    limits = MotionLimits(
-        seconds=seconds,
-        one_way=not site.arterial,
-        acceleration=site.limits.acceleration,
-        jerk=site.limits.jerk,
-    )
+    seconds = site.clock.seconds
     return (
         Dedupe()
         | Outliers(chosen.outlier_sigmas, chosen.outlier_least, chosen.gap_limit, seconds=seconds)
         | Impute(chosen.gap_limit, seconds)
-        | Smooth(chosen.method, limits, derive)
+        | Smooth(chosen.method, _limits(site), derive)
     )
+
+
+def record(site: Site, parameters: CleaningParameters) -> dict[str, Any]:
+    """Everything cleaning at `site` depends on: the parameters, and the filters they make."""
+    between = _separate(site, parameters)
+    steps = (
+        *pipeline(site, parameters).steps,
+        _lanes(site, parameters),
+        *(() if between is None else (between,)),
+    )
+    return {**asdict(parameters), "steps": [step.describe() for step in steps]}
+
+
+def _limits(site: Site) -> MotionLimits:
+    return MotionLimits(
+        seconds=site.clock.seconds,
+        one_way=not site.arterial,
+        acceleration=site.limits.acceleration,
+        jerk=site.limits.jerk,
+    )
+
+
+def _lanes(site: Site, parameters: CleaningParameters) -> Lanes:
+    return Lanes(parameters.lane_shortest, parameters.lane_stable, seconds=site.clock.seconds)
+
+
+def _separate(site: Site, parameters: CleaningParameters) -> Separate | None:
+    """None where positions cannot be moved without contradicting the motion beside them."""
+    if not parameters.method.differential:
+        return None
+    return Separate(parameters.overlap_deepest, parameters.overlap_gap, limits=_limits(site))
 
 
 @dataclass(frozen=True)
@@ -169,13 +214,16 @@ class Leaders:
 
     def positions(self, frame: Rows, vehicle: Rows) -> NDArray[np.float64]:
         """y of each `vehicle` (0: none) at `frame`; NaN where it is not seen."""
-        return positions_ahead(frame, vehicle, self.pieces, self.frame, self.y)
+        rows = rows_ahead(frame, vehicle, self.pieces, self.frame)
+        found = np.full(len(rows), np.nan)
+        found[rows >= 0] = self.y[rows[rows >= 0]]
+        return found
 
 
 def reconstruct(
     points: pl.LazyFrame, site: Site, parameters: CleaningParameters | None = None
 ) -> pl.LazyFrame:
-    """Motion of every vehicle on every frame of every stretch.
+    """Motion of every vehicle on every frame of every stretch, each vehicle by itself.
 
     Args:
         points: whole vehicles with vehicle_id, frame, x_position, y_position (m).
@@ -190,6 +238,47 @@ def reconstruct(
     return pipeline(site, parameters)(points.select(POSITIONS))
 
 
+def move(
+    points: pl.DataFrame,
+    site: Site,
+    parameters: CleaningParameters | None = None,
+    threads: int | None = None,
+) -> pl.DataFrame:
+    """`reconstruct` with plausible lanes, for some vehicles of a recording.
+
+    Args:
+        points: MOVED_FROM of whole vehicles.
+
+    Returns:
+        What a `pipeline` that does not derive returns, with the other MOVED_FROM columns and
+        lane_raw: what `take_apart` needs of every vehicle of the recording.
+    """
+    chosen = parameters or CleaningParameters()
+    narrow = points.select(
+        pl.col(*POSITIONS, "lane_id", "preceding_id"),
+        # whole recordings of these are held at once
+        pl.col("length", "width").cast(pl.Float32),
+    )
+    filters = pipeline(site, chosen, derive=False) | _lanes(site, chosen)
+    return filters.apply(narrow, threads)
+
+
+def take_apart(
+    moved: Sequence[pl.DataFrame], site: Site, parameters: CleaningParameters | None = None
+) -> Separation:
+    """Take followers off their leaders in a whole recording, given as parts of `move`.
+
+    Returns:
+        The parts as `complete_chunk` takes them, how many points were moved noticeably, and
+        how many overlap their leader still. Methods whose motion is not the differences of
+        their positions are left as they are.
+    """
+    between = _separate(site, parameters or CleaningParameters())
+    separation = Separation(list(moved), 0, 0) if between is None else between.separated(moved)
+    parts = [part.drop("preceding_id", "length", "width") for part in separation.parts]
+    return separation._replace(parts=parts)
+
+
 def complete(
     reconstructed: pl.LazyFrame,
     points: pl.LazyFrame,
@@ -200,7 +289,7 @@ def complete(
 
     An imputed point takes lane, size, neighbours, zones and names from the point of its vehicle
     nearest in time (the earlier of two), coordinates from the line between the points around
-    it, and no source. Headways are computed anew from reconstructed positions.
+    it, and no lane_raw and source. Headways are computed anew from reconstructed positions.
 
     Args:
         reconstructed: from `reconstruct`, of the vehicles in `points`.
@@ -219,9 +308,10 @@ def complete(
 def clean(
     points: pl.LazyFrame, site: Site, parameters: CleaningParameters | None = None
 ) -> pl.LazyFrame:
-    """Reconstruct and complete: `TrajectoryPoint` columns in, `CleanedPoint` columns out."""
+    """Clean a whole recording: `TrajectoryPoint` columns in, `CleanedPoint` columns out."""
     source = points.collect()
-    return complete(reconstruct(source.lazy(), site, parameters), source.lazy(), None, site)
+    motion = take_apart([move(source, site, parameters)], site, parameters).parts[0]
+    return complete_chunk(motion, source, Leaders.of([motion]), site).lazy()
 
 
 def complete_chunk(
@@ -230,32 +320,30 @@ def complete_chunk(
     """`complete` for some vehicles of a recording, whose `leaders` are looked up once for all.
 
     Args:
-        motion: of `reconstruct`, or of a `pipeline` that does not derive. source:
-            COMPLETED_FROM of the same vehicles' points; columns that name the recording may
-            be absent.
+        motion: of `take_apart`, or of `reconstruct`, whose lanes are found here then.
+        source: COMPLETED_FROM of the same vehicles' points; columns that name the recording
+            may be absent.
 
     Returns:
         `CleanedPoint` columns but those absent from the source, in the order of `motion`.
     """
-    motion, source = with_motion(in_order(motion), _seconds(site)), in_order(source)
+    motion, source = with_motion(in_order(motion), site.clock.seconds), in_order(source)
     vehicle, frame = integers(motion["vehicle_id"], 0), integers(motion["frame"], 0)
     y = floats(motion["y_position"])
     carried = _carried(source, vehicle, frame, site)
+    if "lane_raw" not in motion.columns:
+        motion = _lanes(site, CleaningParameters()).apply(motion.with_columns(carried["lane_id"]))
     preceding = integers(carried["preceding_id"], 0)
     headway = leaders.positions(frame, preceding) - y
     if site.arterial:
         headway *= directions(vehicle, y)
     spacing, speed = pl.col("space_headway"), pl.col("speed")
     return (
-        pl.concat([carried, motion], how="horizontal")
+        pl.concat([carried.drop("lane_id"), motion], how="horizontal")
         .with_columns(pl.Series("space_headway", headway).fill_nan(None))
         .with_columns(pl.when(speed >= STANDING).then(spacing / speed).alias("time_headway"))
         .select(cs.by_name(*CLEANED_TRAJECTORIES.columns, require_all=False))
     )
-
-
-def _seconds(site: Site) -> float:
-    return site.clock.frame_ms / 1000.0
 
 
 def _carried(source: pl.DataFrame, vehicle: Rows, frame: Rows, site: Site) -> pl.DataFrame:

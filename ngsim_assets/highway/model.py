@@ -385,7 +385,8 @@ class CleanedPoint(_Row):
     state: Annotated[
         Literal["observed", "repaired", "imputed"],
         Field(
-            description="Point as seen; seen and corrected, as an outlier or off its leader; or filled in."
+            description="Point as seen, seen and corrected (an outlier, or off its leader), or "
+            "filled in."
         ),
         Column(pl.String()),
     ]

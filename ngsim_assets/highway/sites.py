@@ -60,6 +60,11 @@ class Clock:
     origin_scale: int = 1
     frame_ms: int = 100
 
+    @property
+    def seconds(self) -> float:
+        """Seconds per frame: where all that depends on the frame rate has it from."""
+        return self.frame_ms / 1000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -51,8 +51,8 @@ CODE_VERSIONS: Mapping[str, str] = {
     "raw_trajectories": "1",
     "validated_points": "2",
     "quarantine": "2",
-    "cleaned_trajectories": "1",
-    "trajectory_segments": "2",
+    "cleaned_trajectories": "2",
+    "trajectory_segments": "3",
     "traffic_state": "2",
     "quality_report": "2",
     "corpus_summary": "2",
@@ -61,6 +61,10 @@ CODE_VERSIONS: Mapping[str, str] = {
 
 FLAGGED = "flagged:"
 """Prefix of the counts of flagged rows in the provenance of `validated_points`."""
+
+MOVED_APART = "moved_apart"
+OVERLAPPING = "overlapping"
+"""Counts in the provenance of `cleaned_trajectories`, see `store_cleaned`."""
 
 
 # s and m; the grid of the published FlowState figures for us-101.
@@ -202,19 +206,28 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
 
 
 def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
-    """Reconstruct every trajectory of a partition as `cleaned_trajectories`."""
+    """Reconstruct every trajectory of a partition as `cleaned_trajectories`.
+
+    Recorded with it are the points moved off a leader, as `moved_apart`, and those that overlap
+    theirs still, as `overlapping`.
+    """
     site = SITES[key.highway_id]
     validated = built(platform, VALIDATED_POINTS, key)
-    filters = clean.pipeline(site, platform.cleaning, derive=False)
 
     def chunks(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         return platform.lake.frames(VALIDATED_POINTS, identity(key), columns=columns)
 
     def moved(points: pl.DataFrame) -> pl.DataFrame:
-        return filters.apply(points, threads=1)
+        return clean.move(points, site, platform.cleaning, threads=1)
 
-    # headways need the whole recording's positions before the first row can be written
-    motions = deque(in_parallel(moved, chunks(clean.POSITIONS), platform.workers))
+    # gaps and headways need the whole recording's positions before the first row can be written
+    apart = clean.take_apart(
+        list(in_parallel(moved, chunks(clean.MOVED_FROM), platform.workers)),
+        site,
+        platform.cleaning,
+    )
+    motions = deque(apart.parts)
+    apart.parts.clear()
     leaders = clean.Leaders.of(motions)
 
     def completed(points: pl.DataFrame) -> pl.DataFrame:
@@ -222,11 +235,22 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
 
     # one at a time, since those before are being written meanwhile, and that takes longer
     columns = [name for name in clean.COMPLETED_FROM if name not in identity(key)]
+    counts = {
+        VALIDATED_POINTS.name: validated.rows,
+        MOVED_APART: apart.moved,
+        OVERLAPPING: apart.left,
+    }
     return platform.lake.replace(
         CLEANED_TRAJECTORIES,
         identity(key),
         map(completed, chunks(columns)),
-        provenance(platform, "cleaned_trajectories", asdict(platform.cleaning), validated),
+        provenance(
+            platform,
+            CLEANED_TRAJECTORIES.name,
+            clean.record(site, platform.cleaning),
+            validated,
+            counts,
+        ),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ngsim_assets.highway.reconstruction.robust import median
+
 
 @njit(cache=True, nogil=True)
 def pieces_of(vehicle: Any) -> Any:
@@ -107,16 +109,15 @@ def nearest_rows(vehicle: Any, frame: Any, source_vehicle: Any, source_frame: An
 
 
 @njit(cache=True, nogil=True)
-def positions_ahead(frame: Any, ahead: Any, table: Any, other_frame: Any, other_y: Any) -> Any:
-    """Position of vehicle `ahead` (0: none) at each `frame`; NaN where it is not seen.
+def rows_ahead(frame: Any, ahead: Any, table: Any, other_frame: Any) -> Any:
+    """Row of vehicle `ahead` (0: none) at each `frame`; -1 where it is not seen.
 
     `table` (from `pieces_of`) says which rows of the others belong to which vehicle.
     """
     n = len(frame)
-    found = np.empty(n)
+    found = np.full(n, -1)
     at = k = 0
     for i in range(n):
-        found[i] = math.nan
         if ahead[i] <= 0:
             continue
         k = _piece(table, ahead[i], k)
@@ -127,7 +128,34 @@ def positions_ahead(frame: Any, ahead: Any, table: Any, other_frame: Any, other_
         if not (first <= at < last and other_frame[at] == frame[i]):
             at = _search(other_frame, first, last, frame[i])
         if at < last and other_frame[at] == frame[i]:
-            found[i] = other_y[at]
+            found[i] = at
+    return found
+
+
+@njit(cache=True, nogil=True)
+def usual_values(table: Any, values: Any) -> Any:
+    """For every row the median of its vehicle's values that are known, NaN if none is.
+
+    `table` (from `pieces_of`) says which rows belong to which vehicle.
+    """
+    found = np.empty_like(values)
+    longest = 0
+    for k in range(len(table)):
+        longest = max(longest, table[k, 2] - table[k, 1])
+    work = np.empty(longest)
+    for k in range(len(table)):
+        known = 0
+        same = True
+        for i in range(table[k, 1], table[k, 2]):
+            if not math.isnan(values[i]):
+                work[known] = values[i]
+                same = same and work[known] == work[0]
+                known += 1
+        usual = math.nan
+        if known > 0:
+            usual = work[0] if same else median(work, known)
+        for i in range(table[k, 1], table[k, 2]):
+            found[i] = usual
     return found
 
 
@@ -135,11 +163,11 @@ def positions_ahead(frame: Any, ahead: Any, table: Any, other_frame: Any, other_
 def directions(vehicle: Any, y: Any) -> Any:
     """1 or -1 for every point: the way its vehicle, in one piece, comes along the axis."""
     n = len(vehicle)
-    sign = np.empty(n)
+    sign = np.empty(n, dtype=np.int8)
     first = 0
     for i in range(n):
         if i + 1 == n or vehicle[i + 1] != vehicle[i]:
-            way = -1.0 if y[i] < y[first] else 1.0
+            way = -1 if y[i] < y[first] else 1
             for k in range(first, i + 1):
                 sign[k] = way
             first = i + 1
