@@ -15,7 +15,7 @@ import typer
 from rich.progress import TaskID
 
 from ngsim_assets import console
-from ngsim_assets.highway import intake, model, questions, reporting, stages
+from ngsim_assets.highway import intake, model, questions, reporting, scores, stages
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.simulation.write_source import LayoutName
@@ -39,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: ngsim simulate us101.txt --format txt --minutes 15")(simulate)
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
     questions.add_to(app)
+    scores.add_to(app)
 
 
 def take_in(
@@ -85,6 +86,10 @@ def simulate(
     congestion: Annotated[
         Literal["free", "moderate", "congested"], typer.Option(help="How dense the traffic is.")
     ] = "moderate",
+    noise: Annotated[
+        Literal["none", "white", "correlated", "hand-over", "light", "ngsim", "severe"],
+        typer.Option(help="How the cameras err."),
+    ] = "ngsim",
     faults: Annotated[
         float, typer.Option(help="Share of rows made faulty; labels are written beside.")
     ] = 0.0,
@@ -95,7 +100,9 @@ def simulate(
     """
     from ngsim_assets.highway.simulate import Scenario, simulate_to
 
-    scenario = Scenario(highway_id=highway, minutes=minutes, congestion=congestion, seed=seed)
+    scenario = Scenario(
+        highway_id=highway, minutes=minutes, congestion=congestion, noise=noise, seed=seed
+    )
     with console.working(f"simulating {minutes:g} min of {highway}"):
         written = simulate_to(path, scenario, layout=_LAYOUTS[layout], faults=faults)
     console.note(f"{console.shown_path(path)}: {written.rows:,} rows")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count, groupby
 from threading import Event
 
@@ -33,6 +33,7 @@ __all__ = [
     "conditions",
     "missed",
     "score",
+    "selected",
 ]
 
 CONGESTION = ("free", "moderate", "congested")
@@ -62,6 +63,31 @@ def conditions(
         for share in shares
         if not share or level in spoiled
     )
+
+
+def selected(
+    planned: Sequence[Conditions],
+    *,
+    highways: Sequence[str] = (),
+    congestion: Sequence[str] = (),
+    noise: Sequence[str] = (),
+    faults: Sequence[float] = (),
+) -> tuple[Conditions, ...]:
+    """The planned conditions with these values; where one is given that no plan has, all of them.
+
+    Nothing given: as planned. What is asked for by name is measured, whether it was planned or
+    not: every combination of the given values, others as planned.
+    """
+    asked = {"highway": highways, "congestion": congestion, "noise": noise, "faults": faults}
+    if not any(asked.values()):
+        return tuple(planned)
+    values = {
+        name: tuple(given) or tuple(dict.fromkeys(getattr(each, name) for each in planned))
+        for name, given in asked.items()
+    }
+    every = conditions(values["highway"], values["congestion"], values["noise"], values["faults"])
+    # shares of faults nobody asked for come where they were planned
+    return tuple(each for each in every if faults or not each.faults or each in planned)
 
 
 @dataclass(frozen=True)
@@ -129,6 +155,19 @@ class Score:
     def verdicts(self) -> tuple[Verdict, ...]:
         """The targets, each with what was measured."""
         return verdicts(self.accuracy, self.recall, self.alarms)
+
+    def document(self) -> dict[str, object]:
+        """The whole score for machines: plan, targets, and the rows of every table."""
+        return {
+            "seeds": list(self.plan.seeds),
+            "minutes": self.plan.minutes,
+            "methods": list(self.plan.methods),
+            "targets": [asdict(verdict) for verdict in self.verdicts],
+            "accuracy": self.accuracy.to_dicts(),
+            "recall": self.recall.to_dicts(),
+            "alarms": self.alarms.to_dicts(),
+            "blamed": self.blamed.to_dicts(),
+        }
 
 
 def score(

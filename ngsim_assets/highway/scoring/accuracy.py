@@ -64,7 +64,7 @@ def error_sums(truth: pl.DataFrame, motion: pl.DataFrame, seconds: float = 0.1) 
         Does not depend on the order of rows.
     """
     known, ordered = truth.sort(KEY), motion.sort(KEY)
-    place, found = _matches(known, ordered)
+    place, found = matches(known, ordered)
     filled = np.zeros(len(found), bool)
     if "state" in motion.columns:
         filled = (ordered["state"] == "imputed").fill_null(value=False).to_numpy()[found]
@@ -78,7 +78,7 @@ def error_sums(truth: pl.DataFrame, motion: pl.DataFrame, seconds: float = 0.1) 
     return pl.DataFrame([sums], schema=_SCHEMA).hstack(_jerks(ordered, seconds))
 
 
-def _matches(truth: pl.DataFrame, motion: pl.DataFrame) -> tuple[Index, Index]:
+def matches(truth: pl.DataFrame, motion: pl.DataFrame) -> tuple[Index, Index]:
     """Rows of sorted `truth` and of `motion` that belong together."""
     known, asked = _keys(truth), _keys(motion)
     if not len(known):

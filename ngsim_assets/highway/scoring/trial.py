@@ -20,6 +20,7 @@ from ngsim_assets.highway.formats import RAW_PHYSICAL
 from ngsim_assets.highway.reconstruction.methods import method_named
 from ngsim_assets.highway.scoring.accuracy import error_sums
 from ngsim_assets.highway.scoring.detection import detection, false_alarms
+from ngsim_assets.highway.scoring.given import at_frames
 from ngsim_assets.highway.simulate import Scenario, simulate
 from ngsim_assets.highway.simulation.fault_kinds import FAULTS
 from ngsim_assets.highway.simulation.faults import inject_faults
@@ -93,7 +94,7 @@ def measure(
     # collected once: points, detection and false alarms all ask it
     judged = judge(rows.lazy(), scenario.site, t0=scenario.frame_origin).collect().lazy()
     points = accepted(judged).collect()
-    truth = truth_at_frames(simulation.truth)
+    truth = at_frames(simulation.truth.rename({"frame_id": "frame"}))
     errors = [
         error_sums(truth, points.select(*_COMPARED, "speed", "acceleration")).select(
             pl.lit(RAW).alias("method"), pl.all()
@@ -114,27 +115,6 @@ def measure(
             schema={"sound": pl.Int64, "blamed": pl.Int64, "touched": pl.Int64},
         ),
         by_rule=alarms.by_rule,
-    )
-
-
-def truth_at_frames(truth: pl.DataFrame) -> pl.DataFrame:
-    """`Simulation.truth` as motion at its frames: vehicle_id, frame, columns of QUANTITIES.
-
-    Simulated acceleration is constant from one frame to the next. At a frame it is the mean of
-    the two around: the difference of the speeds around, as in every other table of motion.
-    """
-    acceleration = pl.col("acceleration")
-    follows = pl.col("vehicle_id").diff() == 0
-    return truth.select(
-        "vehicle_id",
-        pl.col("frame_id").alias("frame"),
-        "x_position",
-        "y_position",
-        "speed",
-        pl.when(follows)
-        .then((acceleration.shift() + acceleration) / 2.0)
-        .otherwise(acceleration)
-        .alias("acceleration"),
     )
 
 
