@@ -32,10 +32,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def delivered_motion(
-    tracks: Tracks, site: Site, y: Floats, heading: Floats, along: Mask
+    tracks: Tracks, site: Site, y: Floats, speed: Floats, heading: Floats, along: Mask
 ) -> Figures:
     """Speed and acceleration as delivered: magnitudes along the direction of travel."""
-    speed, acceleration = tracks.read("speed", "acceleration")
+    [acceleration] = tracks.read("acceleration")
     every = np.ones(len(tracks), dtype=np.bool_)
     found = _speed(tracks, speed) | _acceleration(tracks, acceleration)
     found |= _strays(
@@ -54,11 +54,13 @@ def delivered_motion(
     return found
 
 
-def reconstructed_motion(tracks: Tracks, y: Floats, velocity: Floats, along: Mask) -> Figures:
+def reconstructed_motion(
+    tracks: Tracks, y: Floats, speed: Floats, velocity: Floats, along: Mask
+) -> Figures:
     """Speed and acceleration after cleaning; along the section they are signed."""
-    speed, acceleration = tracks.read("speed", "acceleration")
+    [acceleration] = tracks.read("acceleration")
     found = _speed(tracks, speed) | _acceleration(tracks, acceleration)
-    del speed, acceleration
+    del acceleration
     [along_section] = tracks.read("acceleration_along")
     forward, every = np.ones(len(tracks)), np.ones(len(tracks), dtype=np.bool_)
     return (

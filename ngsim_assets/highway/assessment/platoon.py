@@ -67,6 +67,32 @@ def pairs(
     return frame.insert_column(0, pl.Series("vehicle_id", tracks.vehicle)).sort("vehicle_id")
 
 
+def time_headways(
+    tracks: Tracks, time_headway: Floats, speed: Floats, space_headway: Floats, moving: float
+) -> pl.DataFrame:
+    """Distance that time headway and own speed tell, less the space headway.
+
+    Per follower: `samples`, rows that have all three and at least `moving` m/s, and `squares`.
+    """
+    found = _time_headways(tracks.starts, time_headway, speed, space_headway, moving)
+    frame = pl.DataFrame({"samples": found[:, 0], "squares": found[:, 1]})
+    return frame.insert_column(0, pl.Series("vehicle_id", tracks.vehicle)).sort("vehicle_id")
+
+
+@njit(cache=True, nogil=True)
+def _time_headways(
+    starts: Any, time_headway: Any, speed: Any, space_headway: Any, moving: float
+) -> Any:
+    out = np.zeros((len(starts) - 1, 2))
+    for track in range(len(starts) - 1):
+        for i in range(starts[track], starts[track + 1]):
+            told = np.float64(time_headway[i]) * speed[i] - space_headway[i]
+            if speed[i] >= moving and not np.isnan(told):
+                out[track, 0] += 1
+                out[track, 1] += told * told
+    return out
+
+
 @njit(cache=True, nogil=True)
 def _pairs(
     starts: Any,

@@ -65,4 +65,10 @@ def quantiles(values: Any, shares: Sequence[float]) -> list[float | None]:
     there = values[~np.isnan(values)]
     if not len(there):
         return [None] * len(shares)
-    return [float(value) for value in np.quantile(there, shares)]
+    places = [share * (len(there) - 1) for share in shares]
+    there.partition(sorted({k for at in places for k in (math.floor(at), math.ceil(at))}))
+    return [
+        float(there[math.floor(at)])
+        + (at % 1) * (float(there[math.ceil(at)]) - float(there[math.floor(at)]))
+        for at in places
+    ]

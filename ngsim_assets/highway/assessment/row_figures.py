@@ -110,24 +110,27 @@ def _counted_lanes(site: Site) -> tuple[int, ...]:
     )
 
 
-def vehicles(tracks: Tracks) -> Figures:
+def vehicles(tracks: Tracks, length: Floats) -> Figures:
     """Properties of a vehicle that change inside its trajectory."""
     figures: Figures = {}
-    for name in ("class", "length", "width"):
+    lengths = _spreads(tracks, length)
+    for name in ("class", "width"):
         [values] = tracks.read(name)
-        found = track_measures.spread(tracks, values)
-        apart = _apart(found)
-        figures[f"trajectories_{name}_changes"] = (
-            percent(float((apart > _SAME).sum()), len(apart)) if len(apart) else None
-        )
-        if name == "length":
-            figures["length_spread_largest"] = float(apart.max()) if len(apart) else None
-    return figures
+        figures[f"trajectories_{name}_changes"] = _changing(_spreads(tracks, values))
+    return figures | {
+        "trajectories_length_changes": _changing(lengths),
+        "length_spread_largest": float(lengths.max()) if len(lengths) else None,
+    }
 
 
 _SAME = 0.002  # m: half of the delivered 0.01 ft, and more than the rounding of single precision
 
 
-def _apart(found: pl.DataFrame) -> Floats:
+def _spreads(tracks: Tracks, values: Floats | Ints) -> Floats:
+    found = track_measures.spread(tracks, values)
     apart = found["largest"].to_numpy() - found["smallest"].to_numpy()
     return apart[~np.isnan(apart)]
+
+
+def _changing(spreads: Floats) -> float | None:
+    return percent(float((spreads > _SAME).sum()), len(spreads))

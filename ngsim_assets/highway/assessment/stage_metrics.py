@@ -78,9 +78,7 @@ def _columns(stage: str) -> dict[str, pl.Expr]:
         "lane": pl.col("lane_id").cast(number),
         "length": pl.col("length").cast(single),
         "width": pl.col("width").cast(single),
-        "class": vehicle_type.replace_strict(
-            {name: code for code, name in enumerate(_CLASSES)}, default=None, return_dtype=number
-        ),
+        "class": vehicle_type.cast(pl.Enum(_CLASSES), strict=False).to_physical().cast(number),
         "preceding": pl.col("preceding_id").cast(number),
         "following": pl.col("following_id").cast(number),
         "headway": pl.col("space_headway").cast(single),
@@ -127,13 +125,13 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
 
     found = row_figures.completeness(tracks, spans, site, area.frames * FRAME)
     found |= traffic_figures.whole_traffic(spans, forwards, site, area.frames)
-    [velocity] = tracks.read("velocity")
+    velocity, speed = tracks.read("velocity", "speed")
     if stage == metrics.VALIDATED:
         found |= row_figures.declared(tracks, spans, where)
-        found |= motion_figures.delivered_motion(tracks, site, y, heading, along)
+        found |= motion_figures.delivered_motion(tracks, site, y, speed, heading, along)
     else:
         residual_along, residual_across, repaired, imputed = changed
-        found |= motion_figures.reconstructed_motion(tracks, y, velocity, along)
+        found |= motion_figures.reconstructed_motion(tracks, y, speed, velocity, along)
         found |= motion_figures.residual(tracks, "along", residual_along)
         found |= motion_figures.residual(tracks, "across", residual_across)
         found |= row_figures.states(tracks, repaired, imputed)
@@ -141,8 +139,12 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     del changed
     found |= motion_figures.reversing(tracks, velocity, heading)
     del velocity
-    found |= traffic_figures.platoon(tracks, y, heading, along)
-    found |= row_figures.vehicles(tracks)
+    space_headway, length = tracks.read("headway", "length")
+    found |= traffic_figures.platoon(tracks, y, heading, along, length, space_headway)
+    found |= traffic_figures.headways(tracks, speed, space_headway)
+    del speed, space_headway
+    found |= row_figures.vehicles(tracks, length)
+    del length
     [lane] = tracks.read("lane")
     found |= row_figures.lanes(tracks, lane, site)
     grid = area.grid(site)

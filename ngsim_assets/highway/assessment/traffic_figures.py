@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ngsim_assets.highway.assessment import metrics, track_measures
-from ngsim_assets.highway.assessment.platoon import pairs
+from ngsim_assets.highway.assessment import metrics
+from ngsim_assets.highway.assessment.platoon import pairs, time_headways
 from ngsim_assets.highway.assessment.pooling import (
     Figures,
     largest,
@@ -27,18 +27,21 @@ from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
 from ngsim_assets.highway.sites import Site
 
 
-def platoon(tracks: Tracks, y: Floats, heading: Floats, along: npt.NDArray[np.bool_]) -> Figures:
-    """Each follower against the vehicle it names, and how close it follows."""
-    length, preceding, following, headway = tracks.read(
-        "length", "preceding", "following", "headway"
-    )
+def platoon(
+    tracks: Tracks,
+    y: Floats,
+    heading: Floats,
+    along: npt.NDArray[np.bool_],
+    length: Floats,
+    headway: Floats,
+) -> Figures:
+    """Each follower against the vehicle it names."""
+    preceding, following = tracks.read("preceding", "following")
     found = pairs(tracks, heading, along, y, length, preceding, following, headway)
     named, absent, gaps = summed(found, "named"), summed(found, "absent"), summed(found, "gaps")
     names_followers = bool((following >= 1).any())
-    del length, preceding, following
     smallest = float(found["smallest_gap"].to_numpy().min(initial=math.inf))
     headways = summed(found, "headways")
-    [median] = quantiles(headway, [0.5])
     return {
         "overlaps": percent(summed(found, "overlaps"), gaps),
         "gap_smallest": smallest if gaps else None,
@@ -48,18 +51,18 @@ def platoon(tracks: Tracks, y: Floats, heading: Floats, along: npt.NDArray[np.bo
         "leader_unreciprocated": percent(summed(found, "unreciprocated"), named - absent)
         if names_followers
         else None,
-        "space_headway_median": median,
-        **_time_headways(tracks, headway),
     }
 
 
-def _time_headways(tracks: Tracks, space_headway: Floats) -> Figures:
-    time_headway, speed = tracks.read("time_headway", "speed")
+def headways(tracks: Tracks, speed: Floats, space_headway: Floats) -> Figures:
+    """How close vehicles follow, and whether headways in space and time tell the same."""
+    [time_headway] = tracks.read("time_headway")
     known = len(time_headway) - int(np.isnan(time_headway).sum())
     low, median = quantiles(time_headway, [0.05, 0.5])
-    speed = np.where(speed < metrics.MOVING, np.float32(np.nan), speed)
-    found = track_measures.moments(tracks, time_headway * speed - space_headway)
+    [middle] = quantiles(space_headway, [0.5])
+    found = time_headways(tracks, time_headway, speed, space_headway, metrics.MOVING)
     return {
+        "space_headway_median": middle,
         "time_headway_median": median,
         "time_headway_p5": low,
         "time_headway_under_0_5": percent(int((time_headway < metrics.SHORT_HEADWAY).sum()), known),
