@@ -48,10 +48,10 @@ class Sums(NamedTuple):
 class Window(NamedTuple):
     """Time and place that pieces reach over: microseconds since the epoch, m."""
 
-    first_time: int
-    last_time: int
-    first_y: float
-    last_y: float
+    first_time: Any
+    last_time: Any
+    first_y: Any
+    last_y: Any
 
 
 @njit(cache=True, nogil=True)
