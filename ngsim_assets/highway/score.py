@@ -127,7 +127,7 @@ QUICK = Plan(
 FULL = Plan(
     conditions(["us-101", "i-80"], CONGESTION, NOISE, (0.0, 0.01, 0.05)),
     seeds=(HELD_OUT + 1, HELD_OUT + 2, HELD_OUT + 3),
-    minutes=3.0,
+    minutes=2.0,
 )
 """Everything with everything, for the published tables."""
 

@@ -77,10 +77,10 @@ def targets(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
     return [
         {
             "target": verdict.target,
-            "wanted": verdict.wanted,
-            "measured": "" if verdict.figure is None else _measured(verdict),
-            "where": verdict.where,
             "holds": held[verdict.passed],
+            "measured": "" if verdict.figure is None else _measured(verdict),
+            "wanted": verdict.wanted,
+            "where": verdict.where,
         }
         for verdict in verdicts
     ]
@@ -158,7 +158,7 @@ recordings of other seeds.
   fault is in neither side of a ratio; a flagged one stays in the raw rows.
 - **Errors** are root mean squares over the frames that truth and result both have. Points that
   were filled into gaps are not among them (raw has none) but have figures of their own.
-- Ends of trajectories count like their middles; 3 minutes of congested traffic have many.
+- Ends of trajectories count like their middles; short recordings have many.
 """
 
 _ERRORS = """
