@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model
+from ngsim_assets.highway import clean, model
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import corpus_row, report_folder
+from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import CODE_VERSIONS, TRAFFIC_GRID, Platform, identity
 from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.parquet import Commit
@@ -67,7 +68,7 @@ def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
             or (source is not None and source.name in stale)
             or tuple(commit.provenance.sources) != expected
             or commit.provenance.code_version != CODE_VERSIONS[_stage_of(table)]
-            or dict(commit.provenance.parameters) != _parameters(platform, table)
+            or dict(commit.provenance.parameters) != _parameters(platform, table, key)
         ):
             stale.append(table.name)
     return stale
@@ -97,10 +98,12 @@ def _stage_of(table: Table) -> str:
     return "quality_report" if table is model.QUALITY_METRICS else table.name
 
 
-def _parameters(platform: Platform, table: Table) -> dict[str, object]:
+def _parameters(platform: Platform, table: Table, key: PartitionKey) -> dict[str, object]:
     if table is model.VALIDATED_POINTS:
         return _as_stored(asdict(platform.validation))
-    if table in {model.CLEANED_TRAJECTORIES, model.TRAJECTORY_SEGMENTS}:
+    if table is model.CLEANED_TRAJECTORIES:
+        return _as_stored(clean.record(SITES[key.highway_id], platform.cleaning))
+    if table is model.TRAJECTORY_SEGMENTS:
         return _as_stored(asdict(platform.cleaning))
     if table is model.TRAFFIC_STATE:
         return dict(TRAFFIC_GRID)
