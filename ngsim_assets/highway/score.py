@@ -73,21 +73,21 @@ def selected(
     noise: Sequence[str] = (),
     faults: Sequence[float] = (),
 ) -> tuple[Conditions, ...]:
-    """The planned conditions with these values; where one is given that no plan has, all of them.
+    """Every combination of the given values; what is not given is as planned.
 
-    Nothing given: as planned. What is asked for by name is measured, whether it was planned or
-    not: every combination of the given values, others as planned.
+    Values asked for are measured whether they were planned or not. Faults that nobody asked for
+    come with the conditions they were planned for.
     """
-    asked = {"highway": highways, "congestion": congestion, "noise": noise, "faults": faults}
-    if not any(asked.values()):
+    if not (highways or congestion or noise or faults):
         return tuple(planned)
-    values = {
-        name: tuple(given) or tuple(dict.fromkeys(getattr(each, name) for each in planned))
-        for name, given in asked.items()
-    }
-    every = conditions(values["highway"], values["congestion"], values["noise"], values["faults"])
-    # shares of faults nobody asked for come where they were planned
-    return tuple(each for each in every if faults or not each.faults or each in planned)
+    every = conditions(
+        highways or dict.fromkeys(each.highway for each in planned),
+        congestion or dict.fromkeys(each.congestion for each in planned),
+        noise or dict.fromkeys(each.noise for each in planned),
+        faults or dict.fromkeys(each.faults for each in planned),
+    )
+    spoiled = {(each.noise, each.faults) for each in planned}
+    return tuple(each for each in every if faults or (each.noise, each.faults) in spoiled)
 
 
 @dataclass(frozen=True)
