@@ -87,7 +87,9 @@ def selected(
         faults or dict.fromkeys(each.faults for each in planned),
     )
     spoiled = {(each.noise, each.faults) for each in planned}
-    return tuple(each for each in every if faults or (each.noise, each.faults) in spoiled)
+    return tuple(
+        each for each in every if faults or not each.faults or (each.noise, each.faults) in spoiled
+    )
 
 
 @dataclass(frozen=True)
