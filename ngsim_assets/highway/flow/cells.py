@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ngsim_assets.highway.sites import Site
+
 Floats = npt.NDArray[np.float64]
 
 RISING = 2
@@ -118,3 +120,8 @@ def field_of(state: pl.DataFrame, duration: float, cell_length: float) -> Field:
 
 def _size(state: pl.DataFrame) -> tuple[float, float]:
     return state.item(0, "duration"), state.item(0, "cell_length")
+
+
+def main_lanes(site: Site) -> list[int]:
+    """Lanes that lead through the section: no ramps, auxiliary lanes, bays or shoulders."""
+    return [lane for lane, kind in site.lanes.items() if kind.startswith(("mainline", "through"))]

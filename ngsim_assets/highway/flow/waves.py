@@ -83,7 +83,11 @@ def wave_speed(state: pl.DataFrame) -> WaveSpeed:
     Returns:
         The speed with its uncertainty, or why there is none.
     """
-    field = field_of(state, WAVE_GRID["duration"], WAVE_GRID["cell_length"])
+    return wave_speed_of(field_of(state, WAVE_GRID["duration"], WAVE_GRID["cell_length"]))
+
+
+def wave_speed_of(field: Field) -> WaveSpeed:
+    """`wave_speed` of speeds that are laid out already."""
     nothing = _why_nothing(field)
     if nothing:
         return WaveSpeed(None, None, None, None, field.duration, field.cell_length, nothing)
