@@ -135,7 +135,9 @@ class Separate(Filter):
             state = pl.col("state")
             noticed = pl.Series(np.abs(shift) > self.noticeable) & (state == "observed")
             repaired = pl.lit("repaired", part.schema["state"])
-            moved = moved.with_columns(pl.when(noticed).then(repaired).otherwise(state))
+            moved = moved.with_columns(
+                pl.when(noticed).then(repaired).otherwise(state).alias("state")
+            )
         if set(DERIVED) <= set(part.columns):
             moved = with_motion(moved.drop(DERIVED), self.limits.seconds).select(part.columns)
         return moved

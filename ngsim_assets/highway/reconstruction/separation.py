@@ -7,8 +7,8 @@ the least correction c that does it, smooth in time and in proportion to its spe
     sum c_i^2 + stiffness sum (d3 c)_i^2 + pace sum ((d1 c)_i / (d1 y)_i)^2
 
 subject to its bounds, so that what stands stays where it stands for as long as it does. Bounds
-come from pairs of vehicles and are tightened in sweeps: all bounds from the positions of the
-sweep before, then all vehicles. No result depends on the order of vehicles.
+come from pairs of vehicles and are set in sweeps: all bounds from the positions of the sweep
+before, then all vehicles. No result depends on the order of vehicles.
 
 Belongs here: numerical kernels. Does not belong here: tables and parameters (platoon.py).
 """
@@ -26,7 +26,7 @@ from ngsim_assets.highway.reconstruction.reconstruct import GRID
 from ngsim_assets.highway.reconstruction.robust import fill
 from ngsim_assets.highway.reconstruction.whittaker import solve
 
-_SWEEPS = 40
+_SWEEPS = 100
 _ROUNDS = 15
 # Weight of a bound against 1 for staying in place: holds to a fraction of a millimetre.
 _BOUND = 1.0e6
@@ -180,13 +180,17 @@ def _run_of(start: Any, point: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _tighten(
+def _update(
     traffic: Traffic, pairs: Pairs, shift: Any, blocked: Any, rules: Rules, bounds: Any, dirty: Any
 ) -> bool:
-    """Tighten the bounds of pairs that are too close still; whether there are any.
+    """Bounds from where the vehicles are now; whether any pair is too close still.
 
-    `bounds`: per pair the most the follower and the least the leader may be moved ahead, in m.
-    `dirty`: runs with a bound that is new.
+    A pair that ever was keeps its bounds at the gap: what is missing is taken by both, and what
+    they are too far apart, because of other vehicles, is given back by both.
+
+    Args:
+        bounds: per pair the most the follower and the least the leader may be moved ahead, in m;
+            written. dirty: runs with a bound that is new; written.
     """
     found = False
     for p in range(len(pairs.behind)):
@@ -194,7 +198,8 @@ def _tighten(
             continue
         i, k = pairs.behind[p], pairs.ahead[p]
         missing = rules.gap - _gap(traffic, i, k, pairs.length[p])
-        if missing <= _CLOSE_ENOUGH:
+        close = missing > _CLOSE_ENOUGH
+        if not close and (bounds[p, 0] == math.inf or missing > -_CLOSE_ENOUGH):
             continue
         a, b = _run_of(traffic.start, i), _run_of(traffic.start, k)
         if blocked[a] and blocked[b]:
@@ -204,13 +209,11 @@ def _tighten(
             share = 0.0
         elif blocked[b]:
             share = 1.0
-        if share > 0.0:
-            bounds[p, 0] = min(bounds[p, 0], shift[i] - share * missing)
-            dirty[a] = True
-        if share < 1.0:
-            bounds[p, 1] = max(bounds[p, 1], shift[k] + (1.0 - share) * missing)
-            dirty[b] = True
-        found = True
+        bounds[p, 0] = shift[i] - share * missing
+        bounds[p, 1] = shift[k] + (1.0 - share) * missing
+        dirty[a] = dirty[a] or not blocked[a]
+        dirty[b] = dirty[b] or not blocked[b]
+        found = found or close
     return found
 
 
@@ -330,7 +333,7 @@ def separate(traffic: Traffic, pairs: Pairs, leading: Any, rules: Rules) -> Any:
     for p in range(len(bounds)):
         bounds[p, 0], bounds[p, 1] = math.inf, -math.inf
     for _ in range(_SWEEPS):
-        if not _tighten(traffic, pairs, shift, blocked, rules, bounds, dirty):
+        if not _update(traffic, pairs, shift, blocked, rules, bounds, dirty):
             break
         for r in range(runs):
             if not dirty[r]:
