@@ -120,7 +120,7 @@ def page(score: Score, command: str) -> str:
         "## Targets",
         table(targets(score.verdicts)),
         "## Every method in every scenario",
-        _ERRORS.format(tied=f"{TIED:.0%}"),
+        _ERRORS.format(tied=f"{100 * TIED:g} %"),
         table(_all_errors(score)),
         "## The default in every scenario",
         _DETAILS.format(default=DEFAULT),
@@ -158,6 +158,8 @@ recordings of other seeds.
   fault is in neither side of a ratio; a flagged one stays in the raw rows.
 - **Errors** are root mean squares over the frames that truth and result both have. Points that
   were filled into gaps are not among them (raw has none) but have figures of their own.
+- Where noise is `none` the delivered rows are exact but for rounding: a ratio over 1 is what
+  cleaning costs where there is nothing to clean.
 - Ends of trajectories count like their middles; short recordings have many.
 """
 
@@ -167,9 +169,9 @@ least speed error of the methods, or within {tied} of it.
 """
 
 _DETAILS = """
-`{default}`: errors as shares of raw, bias, jerks over 15 m/s³ (differences of acceleration between
-consecutive frames) raw and cleaned, share of the truth's frames that are in the result, and errors
-of points filled into gaps (up to 2 s; longer ones stay open).
+`{default}`: errors as shares of raw, bias, jerks over 15 m/s³ (differences of acceleration
+between consecutive frames) raw and cleaned, share of the truth's frames that are in the result, and
+errors of points filled into gaps (up to 2 s; longer ones stay open).
 """
 
 _WORST_CASES = """
@@ -334,7 +336,10 @@ def _cell(value: object) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}" if value < 1 else f"{value:.2f}"
+    """Three figures that count, and no more than four decimals."""
+    if value is None:
+        return ""
+    return f"{value:.4f}" if value < 0.01 else f"{value:.3f}" if value < 1.0 else f"{value:.2f}"
 
 
 def _times(value: float | None) -> str:

@@ -157,7 +157,7 @@ def _reference(accuracy: pl.DataFrame) -> list[Verdict]:
     low, high = RAW_JERK
     share = raw["jerk_share"] if raw else None
     fair = None if share is None else low <= share <= high
-    wanted = f"{low:.0%} to {high:.0%} of samples"
+    wanted = f"{100 * low:g} to {100 * high:g} % of samples"
     judged.append(Verdict("raw jerk over 15 m/s³", wanted, share, where, fair))
     return judged
 
@@ -167,14 +167,14 @@ def _recalls(recall: pl.DataFrame) -> list[Verdict]:
     whole = caught / rows if rows else None
     overall = Verdict(
         "faulty rows caught",
-        f"at least {RECALL:.0%}",
+        f"at least {100 * RECALL:g} %",
         whole,
         f"{rows:,} rows" if rows else "",
         None if rows < LEAST_ROWS or whole is None else whole >= RECALL,
     )
     kinds = by_kind(recall)
     enough = kinds.filter(pl.col("rows") >= LEAST_ROWS)
-    target, wanted = "faulty rows caught of every kind", f"at least {RECALL_OF_KIND:.0%}"
+    target, wanted = "faulty rows caught of every kind", f"at least {100 * RECALL_OF_KIND:g} %"
     if enough.is_empty():
         return [overall, Verdict(target, wanted, None, "", None)]
     worst = enough.sort("recall", "fault").row(0, named=True)
@@ -197,7 +197,7 @@ def by_kind(recall: pl.DataFrame, by: Sequence[str] = ("fault",)) -> pl.DataFram
 
 
 def _alarms(alarms: pl.DataFrame) -> Verdict:
-    target, wanted = "false alarms among sound rows", f"at most {FALSE_ALARMS:.1%}"
+    target, wanted = "false alarms among sound rows", f"at most {100 * FALSE_ALARMS:g} %"
     shares = alarms.filter(pl.col("sound") > 0).with_columns(
         (pl.col("blamed") / pl.col("sound")).alias("share")
     )
