@@ -41,6 +41,7 @@ class RowCounts:
         raw, validated, quarantined: rows of the three tables.
         by_reason: rows per rule that rejected; a row that broke two counts in both.
         by_flag: rows per rule that flagged.
+        moved_apart: cleaned points moved off a leader, None where it is not known.
     """
 
     raw: int
@@ -48,6 +49,7 @@ class RowCounts:
     quarantined: int
     by_reason: Mapping[str, int] = field(default_factory=dict[str, int])
     by_flag: Mapping[str, int] = field(default_factory=dict[str, int])
+    moved_apart: int | None = None
 
 
 def assess(
@@ -67,7 +69,7 @@ def assess(
     flagged rows per rule follow as `rejected:<rule>` and `flagged:<rule>`, a row for each of
     `rules`, those that judged the recording, and for each that only `counts` knows.
     """
-    values = _account(counts)
+    values = _account(counts) | _flagged(validated)
     area = area_of(validated)
     with ThreadPoolExecutor(1, "assess") as beside:
         later = beside.submit(measure_stage, cleaned, CLEANED, site, area)
@@ -147,11 +149,28 @@ def _account(counts: RowCounts) -> Values:
         ("rows_unaccounted", RAW): float(unaccounted),
         ("rows_class_changes", RAW): float(counts.by_flag.get("class_changes", 0)),
     }
+    if counts.moved_apart is not None:
+        values["points_moved_apart", CLEANED] = float(counts.moved_apart)
     for kind in DUPLICATES:
         rows = counts.by_reason.get(kind, 0)
         values[f"rows_{kind}", RAW] = float(rows)
         values[f"rows_{kind}_share", RAW] = percent(rows, counts.raw)
     return values
+
+
+def _flagged(validated: pl.LazyFrame) -> Values:
+    flags = pl.col("flags").list.len()
+    told, rows = (
+        validated.select(flags.count().alias("told"), (flags > 0).sum().alias("flagged"))
+        .collect(engine="streaming")
+        .row(0)
+    )
+    if not told:  # of a recording validated before flags were kept with the rows
+        return {}
+    return {
+        ("rows_flagged", VALIDATED): float(rows),
+        ("rows_flagged_share", VALIDATED): percent(rows, told),
+    }
 
 
 def _published(site: Site, recording: str, values: Values) -> Values:

@@ -30,6 +30,7 @@ from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import (
     CODE_VERSIONS,
     FLAGGED,
+    MOVED_APART,
     Platform,
     built,
     identity,
@@ -99,8 +100,17 @@ def store_metrics(
             for name, rows in validated_commit.provenance.rows.items()
             if name.startswith(FLAGGED)
         },
+        moved_apart=cleaned_commit.provenance.rows.get(MOVED_APART),
     )
-    metrics = assess.assess(validated, cleaned, counts, SITES[key.highway_id], key.recording)
+    site = SITES[key.highway_id]
+    metrics = assess.assess(
+        validated,
+        cleaned,
+        counts,
+        site,
+        key.recording,
+        validation_rules(site, platform.validation),
+    )
     commit = platform.lake.replace(
         QUALITY_METRICS,
         identity(key),

@@ -66,6 +66,20 @@ def rows() -> MetricSection:
                 stages=(RAW,),
             ),
             metric(
+                "rows_flagged",
+                "Rows flagged",
+                "rows",
+                "Rows of validated_points that a rule flags.",
+                stages=(VALIDATED,),
+            ),
+            metric(
+                "rows_flagged_share",
+                "Share of validated rows flagged",
+                "%",
+                "100 × rows of validated_points that a rule flags / rows of validated_points.",
+                stages=(VALIDATED,),
+            ),
+            metric(
                 "rows_unaccounted",
                 "Rows unaccounted for",
                 "rows",
@@ -189,6 +203,14 @@ def completeness() -> MetricSection:
                 stages=(CLEANED,),
             ),
             metric(
+                "points_moved_apart",
+                "Points moved off the leader",
+                "points",
+                "Points that the step which takes followers off their leaders moved noticeably; "
+                "undefined where that step was not taken.",
+                stages=(CLEANED,),
+            ),
+            metric(
                 "imputed_longest",
                 "Longest stretch imputed",
                 "s",
@@ -286,6 +308,14 @@ def lanes_and_vehicles(site: Site) -> MetricSection:
                 f"Stays in a lane of fewer than {STABLE_FRAMES} frames (first to last) are taken "
                 f"out, then changes between the stays left are counted.{where}",
                 LANE_CHANGES,
+            ),
+            metric(
+                "lane_corrected",
+                "Points whose lane was corrected",
+                "%",
+                "100 × points whose lane is not the one delivered / points whose lane was "
+                "delivered.",
+                stages=(CLEANED,),
             ),
             metric(
                 "rows_class_changes",

@@ -11,12 +11,15 @@ from ngsim_assets.highway.assessment.metrics import (
     CELL_LENGTH,
     CHOSEN,
     CLEANED,
+    COIFMAN_WANG,
     DICTIONARY,
     EDIE,
     LONGEST_STEP,
     MOVING,
     PUNZO,
     SHORT_HEADWAY,
+    WAVE_FRAMES,
+    WAVE_LENGTH,
     MetricDefinition,
     MetricSection,
 )
@@ -163,6 +166,9 @@ def traffic(site: Site) -> MetricSection:
         basis=f"{CHOSEN}: cleaning must not move the traffic it describes",
     )
     cleaned = (CLEANED,)
+    waves: tuple[MetricDefinition, ...] = ()
+    if not site.arterial:
+        waves = _waves()
     return MetricSection(
         "traffic",
         "Traffic",
@@ -244,5 +250,29 @@ def traffic(site: Site) -> MetricSection:
                 f"frame. {kept}",
                 stages=cleaned,
             ),
+            *waves,
+        ),
+    )
+
+
+def _waves() -> tuple[MetricDefinition, ...]:
+    return (
+        MetricDefinition(
+            "wave_speed",
+            "Speed of waves",
+            "m/s",
+            "Speed at which patterns of speed run through the traffic, negative against it: the "
+            "line through distances and lags along which the speeds of all places of a lane are "
+            f"correlated most, in cells of {WAVE_FRAMES / 10:g} s × {WAVE_LENGTH:g} m of all "
+            "lanes. Undefined where no line stands out, as in free flow.",
+            COIFMAN_WANG,
+        ),
+        MetricDefinition(
+            "wave_speed_change",
+            "Speed of waves, change",
+            "%",
+            "100 × (cleaned / validated − 1) of the figure above.",
+            COIFMAN_WANG,
+            (CLEANED,),
         ),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Ints, Tracks
@@ -22,8 +23,14 @@ _TIME_CELLS = 1024  # 8.5 h of 30 s: a stray frame number must not claim all mem
 class Cells:
     """Edie's sums per lane, time and space cell of a grid: m and s."""
 
-    distance: Floats
-    time: Floats
+    distance: npt.NDArray[np.float64]
+    time: npt.NDArray[np.float64]
+
+    def speeds(self) -> npt.NDArray[np.float64]:
+        """m/s, NaN where nobody was; lanes that nobody was in are left out."""
+        used = self.time.any(axis=(1, 2))
+        time = np.where(self.time[used] > 0, self.time[used], np.nan)
+        return self.distance[used] / time
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ngsim_assets.highway.assessment.track_measures import FRAME, Floats
 def changes(before: Stage, after: Stage) -> Figures:
     """Figures of the cleaned stage that hold it against the validated one."""
     found: Figures = {}
-    for figure in ("edie_flow", "edie_density", "edie_speed"):
+    for figure in ("edie_flow", "edie_density", "edie_speed", "wave_speed"):
         was, now = before.figures.get(figure), after.figures.get(figure)
         if was and now is not None:
             found[f"{figure}_change"] = 100 * (now / was - 1)

@@ -18,6 +18,9 @@ KALMAN = "adaptive Kalman filter, Journal of Advanced Transportation 2023/266113
 EDIE = "Edie (1963), Discussion of traffic stream measurements and definitions"
 MONTANINO = "Montanino, Punzo (2013), Transportation Research Record 2390"
 WELCH = "Welch (1967), IEEE Transactions on Audio and Electroacoustics 15"
+COIFMAN_WANG = (
+    "after Coifman, Wang (2005), 16th International Symposium on Transportation and Traffic Theory"
+)
 BOX = "Box, Jenkins (1970), Time series analysis: forecasting and control"
 DICTIONARY = "FHWA data dictionary (doi:10.21949/1504477)"
 LANE_CHANGES = "counts published for I-80 and US-101: all changes, and those stable for 3 s"
@@ -52,6 +55,8 @@ ACROSS_SHARE = 0.1  # of the extent along: sideways movement beyond both leaves 
 BACKWARDS = 0.01  # m/s: slower than this is standing
 CELL_FRAMES = 300  # 30 s
 CELL_LENGTH = 50.0  # m
+WAVE_FRAMES = 50  # 5 s, and
+WAVE_LENGTH = 20.0  # m: cells that waves are read off (flow/waves.py, WAVE_GRID)
 LONGEST_STEP = 10  # frames: a longer gap has no cell to be counted in
 
 

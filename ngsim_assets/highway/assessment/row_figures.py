@@ -89,6 +89,12 @@ def states(
     }
 
 
+def corrected_lanes(tracks: Tracks) -> Figures:
+    """Points whose lane is not the one that was delivered."""
+    corrected, known = tracks.read("lane_corrected", "lane_known")
+    return {"lane_corrected": percent(float(corrected.sum()), float(known.sum()))}
+
+
 def lanes(tracks: Tracks, lane: Ints, site: Site) -> Figures:
     """Changes of lane, and those that last."""
     if not bool((lane >= 0).any()):

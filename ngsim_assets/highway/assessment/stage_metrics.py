@@ -37,15 +37,15 @@ class Area:
     first_frame: int
     frames: int
 
-    def grid(self, site: Site) -> Grid:
-        """Its cells."""
+    def grid(self, site: Site, cell_frames: int, cell_length: float) -> Grid:
+        """Its cells, of so many frames and m."""
         return Grid(
             first_frame=self.first_frame,
             frames=self.frames,
-            cell_frames=metrics.CELL_FRAMES,
+            cell_frames=cell_frames,
             y_low=site.y.low,
             y_high=site.y.high,
-            cell_length=metrics.CELL_LENGTH,
+            cell_length=cell_length,
             longest_step=metrics.LONGEST_STEP,
         )
 
@@ -92,6 +92,8 @@ def _columns(stage: str) -> dict[str, pl.Expr]:
         "acceleration_along": pl.col("acceleration_y").cast(single),
         "residual_along": observed.then(pl.col("y_position") - pl.col("y_raw")).cast(single),
         "residual_across": observed.then(pl.col("x_position") - pl.col("x_raw")).cast(single),
+        "lane_corrected": pl.col("lane_id") != pl.col("lane_raw"),
+        "lane_known": pl.col("lane_raw").is_not_null(),
         "repaired": state == "repaired",
         "imputed": state == "imputed",
     }
@@ -135,6 +137,7 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
         found |= motion_figures.residual(tracks, "along", residual_along)
         found |= motion_figures.residual(tracks, "across", residual_across)
         found |= row_figures.states(tracks, repaired, imputed)
+        found |= row_figures.corrected_lanes(tracks)
         del residual_along, residual_across, repaired, imputed
     del changed
     found |= motion_figures.reversing(tracks, velocity, heading)
@@ -147,9 +150,12 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     del length
     [lane] = tracks.read("lane")
     found |= row_figures.lanes(tracks, lane, site)
-    grid = area.grid(site)
+    grid = area.grid(site, metrics.CELL_FRAMES, metrics.CELL_LENGTH)
     cells = edie_cells(tracks, forwards[where], y, lane, grid)
     found |= row_figures.coverage(cells, grid, site, lane)
+    if not site.arterial:
+        grid = area.grid(site, metrics.WAVE_FRAMES, metrics.WAVE_LENGTH)
+        found |= traffic_figures.waves(edie_cells(tracks, forwards[where], y, lane, grid), grid)
     return Stage(found, cells, spans.select("vehicle_id", "first", "last", "net"))
 
 

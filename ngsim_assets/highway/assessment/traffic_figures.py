@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ngsim_assets.highway.assessment import metrics
+from ngsim_assets.highway.assessment.cells import Cells, Grid
 from ngsim_assets.highway.assessment.platoon import pairs, time_headways
 from ngsim_assets.highway.assessment.pooling import (
     Figures,
@@ -24,6 +25,8 @@ from ngsim_assets.highway.assessment.pooling import (
     summed,
 )
 from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
+from ngsim_assets.highway.flow.cells import Field
+from ngsim_assets.highway.flow.waves import wave_speed_of
 from ngsim_assets.highway.sites import Site
 
 
@@ -82,3 +85,9 @@ def whole_traffic(spans: pl.DataFrame, heading: Floats, site: Site, frames: int)
         "edie_density": 1000 * time / extent,
         "edie_speed": distance / time if time else None,
     }
+
+
+def waves(cells: Cells, grid: Grid) -> Figures:
+    """How fast congestion runs through the traffic of a freeway."""
+    field = Field(cells.speeds(), grid.cell_frames * FRAME, grid.cell_length)
+    return {"wave_speed": wave_speed_of(field).speed}
