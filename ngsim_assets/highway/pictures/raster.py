@@ -1,7 +1,7 @@
 """Points into pixels and bins: what pictures of a million points are drawn from.
 
-Belongs here: the columns that pictures read, and compiled kernels that paint trajectories on a
-grid and count values in bins. Does not belong here: colours, axes, any drawing library.
+Belongs here: compiled kernels that paint trajectories on a grid and count values in bins. Does
+not belong here: colours, axes, any drawing library.
 """
 
 from __future__ import annotations
@@ -10,30 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numba import njit
 
 from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Ints, Tracks
 
-# What pictures read of a table, as narrow as a pixel is coarse.
-_SINGLE = pl.Float32()
-COLUMNS = {
-    "x": pl.col("x_position").cast(_SINGLE),
-    "y": pl.col("y_position").cast(_SINGLE),
-    "speed": pl.col("speed").cast(_SINGLE),
-    "acceleration": pl.col("acceleration").cast(_SINGLE),
-    "lane": pl.col("lane_id").cast(pl.Int32()),
-    "direction": pl.col("direction").cast(pl.Int32()),
-}
-STATE = {
-    "imputed": pl.col("state").cast(pl.String) == "imputed",
-    "repaired": pl.col("state").cast(pl.String) == "repaired",
-}
+MARKS = 2
+"""Kinds of marks that a point can have."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of time and space that one panel shows, and its pixels."""
+    """The part of time and space that one panel shows, and its pixels or cells."""
 
     first_frame: float
     last_frame: float
@@ -42,41 +29,38 @@ class Window:
     width: int
     height: int
 
+    @property
+    def placement(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Origin, and cells per frame and per metre."""
+        per_frame = self.width / max(self.last_frame - self.first_frame, 1.0)
+        per_metre = self.height / max(self.y_high - self.y_low, 1e-9)
+        return (self.first_frame, self.y_low), (per_frame, per_metre)
+
 
 def paint(
-    tracks: Tracks,
-    y: Floats,
-    speed: Floats,
-    imputed: Any,
-    panel: Ints,
-    panels: int,
-    window: Window,
+    tracks: Tracks, y: Floats, speed: Floats, mark: Any, panel: Ints, panels: int, window: Window
 ) -> tuple[Floats, Any]:
-    """Mean speed per pixel of each panel, NaN where nobody was, and where points are imputed.
+    """Mean speed per pixel of each panel, NaN where nobody was, and the share of each mark.
 
-    `panel` gives each row's panel, -1 for none. Rows one frame apart in the same panel are
-    joined by a line, so a trajectory stays connected at any scale. Row 0 is at `y_low`.
+    `panel` gives each row's panel, -1 for none; `mark` is 0 for none, else the number of a mark
+    from 1. Rows one frame apart in the same panel are joined by a line, so a trajectory stays
+    connected at any scale. Row 0 is at `y_low`. Shares are by mark, panel, row, column.
     """
     total = np.zeros((panels, window.height, window.width), np.float32)
     count = np.zeros_like(total)
-    filled = np.zeros(total.shape, np.bool_)
-    scale = (
-        window.width / max(window.last_frame - window.first_frame, 1.0),
-        window.height / max(window.y_high - window.y_low, 1e-9),
-    )
-    origin = (window.first_frame, window.y_low)
+    marked = np.zeros((MARKS, *total.shape), np.float32)
     _paint(
         np.argsort(tracks.vehicle),
         tracks.starts,
         tracks.frame,
-        (y, speed, imputed, panel),
-        (origin, scale),
+        (y, speed, mark, panel),
+        window.placement,
         total,
         count,
-        filled,
+        marked,
     )
     with np.errstate(invalid="ignore"):
-        return total / count, filled
+        return total / count, marked / np.maximum(count, 1)
 
 
 @njit(cache=True, nogil=True)
@@ -88,9 +72,9 @@ def _paint(
     placement: Any,
     total: Any,
     count: Any,
-    filled: Any,
+    marked: Any,
 ) -> None:
-    y, speed, imputed, panel = columns
+    y, speed, mark, panel = columns
     (first, low), (per_frame, per_metre) = placement
     panels, height, width = total.shape
     for track in order:
@@ -110,8 +94,54 @@ def _paint(
                 if 0 <= column < width and 0 <= row < height:
                     total[where, row, column] += speed[i]
                     count[where, row, column] += 1
-                    if imputed[i]:
-                        filled[where, row, column] = True
+                    if mark[i] > 0:
+                        marked[mark[i] - 1, where, row, column] += 1
+
+
+def presence(tracks: Tracks, y: Floats, chosen: Any, window: Window) -> tuple[Ints, Ints, Ints]:
+    """Frames of vehicles per cell of `window`: seen, those of them `chosen`, and not seen.
+
+    A frame that is missing between two of a trajectory counts where the straight line between
+    their positions puts it.
+    """
+    shape = (window.height, window.width)
+    seen, picked, missing = (np.zeros(shape, np.int64) for _ in range(3))
+    _count(tracks.starts, tracks.frame, y, chosen, window.placement, seen, picked, missing)
+    return seen, picked, missing
+
+
+@njit(cache=True, nogil=True)
+def _count(
+    starts: Any,
+    frame: Any,
+    y: Any,
+    chosen: Any,
+    placement: Any,
+    seen: Any,
+    picked: Any,
+    missing: Any,
+) -> None:
+    (first, low), (per_frame, per_metre) = placement
+    height, width = seen.shape
+    for track in range(len(starts) - 1):
+        for i in range(starts[track], starts[track + 1]):
+            row = int(np.floor((y[i] - low) * per_metre))
+            column = int(np.floor((frame[i] - first) * per_frame))
+            if 0 <= row < height and 0 <= column < width:
+                seen[row, column] += 1
+                picked[row, column] += chosen[i]
+            if i == starts[track] or frame[i] - frame[i - 1] < 2:
+                continue
+            slope = (y[i] - y[i - 1]) / (frame[i] - frame[i - 1])
+            # a stray frame must not be walked to from outside the window
+            start = max(frame[i - 1] + 1, int(np.floor(first)))
+            end = min(frame[i], int(np.ceil(first + width / per_frame)) + 1)
+            for lost in range(start, end):
+                column = int(np.floor((lost - first) * per_frame))
+                along = y[i - 1] + slope * (lost - frame[i - 1])
+                row = int(np.floor((along - low) * per_metre))
+                if 0 <= row < height and 0 <= column < width:
+                    missing[row, column] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -121,7 +151,9 @@ def histogram(values: Any, low: float, high: float, bins: int) -> Any:
     scale = bins / (high - low)
     for value in values:
         if not np.isnan(value):
-            counts[min(max(int(np.floor((value - low) * scale)), 0), bins - 1)] += 1
+            # held to the bins as a float: infinity has no whole number
+            at = min(max(np.floor((value - low) * scale), 0.0), bins - 1.0)
+            counts[int(at)] += 1
     return counts
 
 

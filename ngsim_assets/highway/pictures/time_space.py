@@ -1,203 +1,164 @@
 """The time–space diagram: every trajectory of every lane, coloured by speed.
 
-Belongs here: panels, colours and scale of this one picture. Does not belong here: how pictures
+Belongs here: panels, colours and marks of this one picture. Does not belong here: how pictures
 look in general (drawing.py), the painting itself (raster.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
-import polars as pl
 
-from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
+from ngsim_assets.highway.assessment.track_measures import Floats
 from ngsim_assets.highway.pictures import drawing, raster
+from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
+from ngsim_assets.highway.pictures.recording import ALONG, DIRECTIONS, Recording, Stage
 from ngsim_assets.highway.sites import Site
-from ngsim_assets.quality.report import Figure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_DIRECTIONS = {1: "eastbound", 2: "northbound", 3: "westbound", 4: "southbound"}
-_ALONG = (2, 4)  # arterial directions that run along y
 _PANEL_SHARE = 0.005  # of all points: lanes with fewer are not drawn
 _MOST_PANELS = 10
+_SPARSE = 0.1  # of a panel's pixels: with fewer, lines are drawn thicker
+_REPAIRED, _IMPUTED = 1, 2
+_MOSTLY = 0.5  # share of the points under a pixel from which it is marked
 
 
-def time_space(points: pl.LazyFrame, site: Site, lanes: Iterable[int] | None = None) -> Figure:
-    """Time–space diagram per lane, coloured by speed on one scale, imputed points marked.
+def time_space(
+    recording: Recording,
+    *,
+    stage: Stage = "cleaned",
+    lanes: Collection[int] | None = None,
+    sheet: Sheet = REPORT,
+) -> Picture:
+    """Time–space diagram per lane, coloured by speed on one scale, changed points marked.
 
-    `points` are validated or cleaned. Without `lanes`, all that hold half a percent of the
-    points and more, at most ten. On arterials each direction along the street has its own panel.
+    Without `lanes`, all that hold half a percent of the points and more, at most ten. On
+    arterials each direction along the street has its own panels.
     """
-    tracks = Tracks.of(points, raster.COLUMNS | raster.STATE)
+    site, time = recording.site, recording.time
+    tracks = recording.tracks(stage)
     y, speed, lane, direction = tracks.read("y", "speed", "lane", "direction")
-    marked = np.zeros(len(tracks.frame), np.bool_)
-    if "state" in points.collect_schema():
-        [marked] = tracks.read("imputed")
+    mark = np.zeros(len(tracks.frame), np.uint8)
+    if stage == "cleaned":
+        imputed, repaired = tracks.read("imputed", "repaired")
+        mark = (_REPAIRED * repaired + _IMPUTED * imputed).astype(np.uint8)
     if not site.arterial:
         direction = np.full(len(lane), -1, np.int32)
     keys, panel = _panels(lane, direction, lanes, site)
     rows = max(1, len(keys))
-    height = 1.75 if rows <= 4 else 1.3
-    _, axes = drawing.stacked([height] * rows, between=0.36, right=1.05)
+    height = 1.75 if rows <= 4 else 1.4
+    figure, axes = sheet.stacked([height] * rows, between=0.36, right=drawing.SCALE_RIGHT)
 
-    shown = panel >= 0
-    fastest = raster.speed_scale_end(speed[shown])
-    low, high = _extent(y[shown], site)
-    first, last = _frames(tracks.frame[shown])
-    minutes = (last - first) * FRAME >= 180
-    unit, per_frame = ("min", FRAME / 60) if minutes else ("s", FRAME)
+    low, high = recording.place
+    fastest = raster.speed_scale_end(speed[panel >= 0])
     box = axes[0].get_window_extent()
-    window = raster.Window(first, last, low, high, int(box.width), int(box.height))
-    mean, filled = raster.paint(tracks, y, speed, marked, panel, rows, window)
+    size = max(1, int(box.width)), max(1, int(box.height))
+    window = raster.Window(time.first, time.last, low, high, *size)
+    mean, marked = raster.paint(tracks, y, speed, mark, panel, rows, window)
+    pen = max(1, round(sheet.dpi / drawing.REPORT.dpi * sheet.unit))
     for k, axis in enumerate(axes):
         axis.imshow(
-            _coloured(mean[k], filled[k], fastest),
+            _pixels(mean[k], marked[:, k], fastest, pen),
             origin="lower",
             aspect="auto",
-            interpolation="nearest",
-            extent=(0.0, (last - first) * per_frame, low, high),
+            interpolation="none",
+            extent=(0.0, time.end, low, high),
         )
         axis.grid(visible=False)
-        drawing.label(axis, y="y, m")
-        if k < rows - 1:
-            axis.tick_params(labelbottom=False)
-        drawing.title(axis, _panel_title(keys[k], site) if keys else "no lane known")
-    drawing.label(axes[-1], x=f"time since {_clock(points, first, site)}, {unit}")
-    _speed_scale(axes, fastest)
-    imputed = " Imputed points are magenta." if bool(filled.any()) else ""
-    return Figure(
+        sheet.label(axis, y="y, m")
+        axis.tick_params(labelbottom=k == rows - 1)
+        axis.yaxis.set_major_locator(drawing.few(4))
+        sheet.title(axis, panel_title(keys[k], site) if keys else "no lane known")
+    sheet.label(axes[-1], x=time.label)
+    sheet.scale(axes, drawing.speed_colours(), fastest, "speed, m/s")
+    shown = [name for name, code in _MARKS.items() if bool((marked[code - 1] >= _MOSTLY).any())]
+    _mark_legend(axes[0], shown, sheet)
+    told = [f"{name} points are {_HUES[name]}" for name in shown]
+    return Picture(
         name="time-space",
         title="Time–space diagram per lane",
         alt=(
             f"{rows} panel{'s, one per lane' if rows > 1 else ''}: position along the section "
             "over time, one line per vehicle, dark where slow, bright where fast, from 0 to "
-            f"{fastest:g} m/s."
+            f"{fastest:g} m/s." + (f" {', '.join(told).capitalize()}." if told else "")
         ),
         caption=(
             "Position of every vehicle over time, coloured by speed; all lanes on one scale. "
-            f"Stop-and-go waves are dark bands that run against the traffic.{imputed}"
+            "Stop-and-go waves are dark bands that run against the traffic."
+            + (f" {', '.join(told).capitalize()}, where they are most of a pixel." if told else "")
         ),
-        media_type="image/png",
-        data=drawing.png(drawing.owner(axes[0])),
+        figure=figure,
     )
 
 
+_MARKS = {"imputed": _IMPUTED, "repaired": _REPAIRED}
+_HUES = {"imputed": "magenta", "repaired": "orange"}
+_INKS = {_IMPUTED: drawing.IMPUTED, _REPAIRED: drawing.REPAIRED}
+
+
 def _panels(
-    lane: Any, direction: Any, lanes: Iterable[int] | None, site: Site
+    lane: Any, direction: Any, lanes: Collection[int] | None, site: Site
 ) -> tuple[list[tuple[int, int]], Any]:
     """(direction, lane) of each panel, and each row's panel."""
     code = np.where(lane >= 0, (direction + 1) * 100_000 + np.minimum(lane, 99_999), -1)
-    if site.arterial:
-        code = np.where(np.isin(direction, _ALONG), code, -1)
+    if site.arterial and bool(np.isin(direction, ALONG).any()):
+        code = np.where(np.isin(direction, ALONG), code, -1)
     found, counts = np.unique(code, return_counts=True)
     kept = [
         int(key)
         for key, count in sorted(zip(found, counts, strict=True), key=lambda pair: -pair[1])
         if key >= 0
-        and (
-            count >= _PANEL_SHARE * len(lane) if lanes is None else int(key) % 100_000 in set(lanes)
-        )
+        and (count >= _PANEL_SHARE * len(lane) if lanes is None else int(key) % 100_000 in lanes)
     ]
     kept = sorted(kept[:_MOST_PANELS])
     panel = np.full(len(lane), -1, np.int32)
     for k, key in enumerate(kept):
         panel[code == key] = k
-    if not kept and not bool((lane >= 0).any()):
+    if not kept and lanes is None and not bool((lane >= 0).any()):
         panel[:] = 0
     return [(key // 100_000 - 1, key % 100_000) for key in kept], panel
 
 
-def _panel_title(key: tuple[int, int], site: Site) -> str:
+def panel_title(key: tuple[int | None, int | None], site: Site) -> str:
+    """A lane, on arterials with its direction, and what kind it is."""
     direction, lane = key
-    way = f"{_DIRECTIONS[direction]}, " if direction in _DIRECTIONS else ""
+    way = f"{DIRECTIONS[direction]}, " if direction in DIRECTIONS else ""
+    if lane is None or lane < 0:
+        return f"{way}no lane known"
     kind = site.lanes.get(lane)
     return f"{way}lane {lane}" + (f", {kind}" if kind else "")
 
 
-def _extent(y: Floats, site: Site) -> tuple[float, float]:
-    if not len(y):
-        return 0.0, site.length
-    low, high = max(float(y.min()), site.y.low), min(float(y.max()), site.y.high)
-    return (low, high) if high > low else (site.y.low, site.y.high)
+def _pixels(mean: Floats, marked: Any, fastest: float, pen: int) -> Any:
+    """Pixels of one panel; marks are on top, imputed over repaired, and `pen` pixels wider.
 
-
-def _frames(frame: Any) -> tuple[float, float]:
-    """First and last frame shown: a stray number far off must not squeeze the rest."""
-    if not len(frame):
-        return 0.0, 1.0
-    first, last = float(frame.min()), float(frame.max())
-    early, late = np.quantile(frame, (0.001, 0.999))
-    if last - first > 3 * (late - early) > 0:
-        first, last = float(early), float(late)
-    return first, max(last, first + 1)
-
-
-def _clock(points: pl.LazyFrame, first: float, site: Site) -> str:
-    """Local time of a frame."""
-    row = points.select(pl.col("timestamp", "frame").first()).collect(engine="streaming")
-    if row.is_empty() or row.item(0, "timestamp") is None:
-        return "the first frame"
-    seconds = (first - row.item(0, "frame")) * FRAME
-    moment = row.select(
-        (pl.col("timestamp") + pl.duration(milliseconds=round(seconds * 1000)))
-        .dt.convert_time_zone(site.time_zone.key)
-        .dt.strftime("%H:%M:%S")
-    ).item()
-    return f"{moment} local time"
-
-
-_GROUND = (246, 247, 249)
-_FILLED = (230, 0, 126)
-_COLOURS = 16  # more are not told apart along a line, and make the file larger
-_SPARSE = 0.1  # of a panel's pixels: with fewer, lines are drawn thicker
-
-
-def _colours() -> Any:
-    """viridis without its brightest end, which would vanish on the light ground."""
-    from matplotlib import colormaps
-
-    return (255 * colormaps["viridis"](np.linspace(0, 0.93, _COLOURS))[:, :3]).round()
-
-
-def _coloured(mean: Floats, filled: Any, fastest: float) -> Any:
-    """Pixels of one panel."""
+    Only stretches that fill most of a pixel are marked: a pixel of a quarter of an hour is a
+    second and more wide, and a frame that fills a tenth of it must not colour all of it.
+    """
     if np.mean(~np.isnan(mean)) < _SPARSE:
-        mean, filled = _thicker(mean, filled)
-    seen = ~np.isnan(mean)
-    pixels = np.empty((*mean.shape, 3), np.uint8)
-    pixels[:] = _GROUND
-    index = np.clip(mean[seen] / fastest * _COLOURS, 0, _COLOURS - 1).astype(np.uint8)
-    pixels[seen] = _colours().astype(np.uint8)[index]
-    pixels[filled] = _FILLED
+        for _ in range(pen):
+            mean = _wider(mean, np.nan)
+    pixels = drawing.coloured(mean, drawing.speed_colours(), fastest)
+    for code in (_REPAIRED, _IMPUTED):
+        ink = (marked[code - 1] >= _MOSTLY).astype(np.float32)
+        for _ in range(pen):
+            ink = np.maximum(ink, _wider(np.where(ink > 0, ink, np.nan), 0.0))
+        pixels[ink > 0] = drawing.rgb(_INKS[code])
     return pixels
 
 
-def _thicker(mean: Floats, filled: Any) -> tuple[Floats, Any]:
-    """Every line one pixel wider, downwards and to the right."""
+def _wider(values: Floats, nothing: float) -> Floats:
+    """Every line one pixel wider, downwards and to the right; NaN is where none is."""
     for axis in (0, 1):
-        neighbour, marked = np.roll(mean, 1, axis), np.roll(filled, 1, axis)
-        edge = (0, slice(None)) if axis == 0 else (slice(None), 0)
-        neighbour[edge], marked[edge] = np.nan, False
-        filled = filled | (np.isnan(mean) & marked)
-        mean = np.where(np.isnan(mean), neighbour, mean)
-    return mean, filled
+        neighbour = np.roll(values, 1, axis)
+        neighbour[(0, slice(None)) if axis == 0 else (slice(None), 0)] = np.nan
+        values = np.where(np.isnan(values), neighbour, values)
+    return np.nan_to_num(values, nan=nothing)
 
 
-def _speed_scale(axes: list[Axes], fastest: float) -> None:
-    figure = drawing.owner(axes[0])
-    last, first = axes[-1].get_position(), axes[0].get_position()
-    height = min(first.y1 - last.y0, 2.6 / figure.get_figheight())
-    box = (first.x1 + 0.025, first.y1 - height, 0.022, height)
-    scale = figure.add_axes(box)
-    colours = _colours()[:, None, :] / 255
-    scale.imshow(colours, origin="lower", aspect="auto", extent=(0, 1, 0, fastest))
-    scale.set_xticks([])
-    scale.set_yticks(np.arange(0, fastest + 1e-9, 5 if fastest > 10 else 2.5))
-    scale.yaxis.tick_right()
-    scale.tick_params(labelsize=drawing.SMALL, colors=drawing.INK, length=3)
-    scale.yaxis.set_label_position("right")
-    drawing.label(scale, y="speed, m/s")
+def _mark_legend(axis: Any, shown: list[str], sheet: Sheet) -> None:
+    from matplotlib.patches import Patch
+
+    if shown:
+        sheet.keys(axis, [Patch(color=_INKS[_MARKS[name]], label=name) for name in shown])

@@ -14,31 +14,30 @@ import polars as pl
 from ngsim_assets.highway.assessment.metrics import JERK_LIMIT, MINIMUM_POINTS
 from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
 from ngsim_assets.highway.pictures import drawing, raster
-from ngsim_assets.quality.report import Figure
+from ngsim_assets.highway.pictures.drawing import REPORT, STYLES, Picture, Sheet
+from ngsim_assets.highway.pictures.recording import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LABELS = ("y, m", "y off, m", "x, m", "v, m/s", "a, m/s²", "jerk, m/s³")
+_LABELS = ("y, m", "y moved, m", "x, m", "v, m/s", "a, m/s²", "jerk, m/s³")
 
 
 def one_vehicle(
-    validated: pl.LazyFrame, cleaned: pl.LazyFrame, vehicle_id: int | None = None
-) -> Figure:
+    recording: Recording, *, vehicle_id: int | None = None, sheet: Sheet = REPORT
+) -> Picture:
     """Positions, speed, acceleration and jerk of one vehicle, delivered and cleaned.
 
     Without `vehicle_id`, the one of at least 100 points with most repaired and imputed points
     (then the largest residual, then the smallest number).
     """
-    chosen = _most_changed(cleaned) if vehicle_id is None else vehicle_id
-    own = pl.col("vehicle_id") == chosen
-    before = Tracks.of(validated.filter(own), raster.COLUMNS)
-    after = Tracks.of(cleaned.filter(own), raster.COLUMNS | raster.STATE)
+    chosen = _most_changed(recording.cleaned) if vehicle_id is None else vehicle_id
+    before, after = (recording.vehicle(stage, chosen) for stage in ("validated", "cleaned"))
     seen, made = _motion(before), _motion(after)
     first = min((int(tracks.frame[0]) for tracks in (before, after) if len(tracks)), default=0)
 
-    figure, axes = drawing.stacked([1.15] * 6, between=0.16, top=0.5)
-    residual_axis = axes[1]
+    figure, axes = sheet.stacked([1.15] * 6, between=0.16, top=0.5)
+    moved_axis = axes[1]
     panels = {
         "y": axes[0],
         "x": axes[2],
@@ -46,37 +45,47 @@ def one_vehicle(
         "acceleration": axes[4],
         "jerk": axes[5],
     }
-    for tracks, values, style in zip((before, after), (seen, made), drawing.STYLES, strict=True):
+    for tracks, values, style in zip((before, after), (seen, made), STYLES, strict=True):
         time = _broken(tracks, (tracks.frame - first) * FRAME)
+        # a single frame is no line
+        mark = "." if len(time) < 2 else None
         for quantity, axis in panels.items():
-            shown = _broken(tracks, values[quantity])
-            axis.plot(time, shown, color=style.colour, linewidth=style.line, label=style.name)
-    _residual(residual_axis, before, after, seen["y"], made["y"], first)
+            axis.plot(
+                time,
+                _broken(tracks, values[quantity]),
+                color=style.colour,
+                linewidth=style.line * sheet.unit,
+                marker=mark,
+                label=style.name,
+            )
+    _moved(moved_axis, (before, seen["y"]), (after, made["y"]), first, sheet)
     for axis, text in zip(axes, _LABELS, strict=True):
-        _mark_points(axis, after, first)
-        drawing.label(axis, y=text)
+        _mark_points(axis, after, first, sheet)
+        sheet.label(axis, y=text)
         axis.yaxis.set_label_coords(-0.105, 0.5)
         axis.margins(x=0.01)
         axis.tick_params(labelbottom=axis is axes[-1])
+        axis.yaxis.set_major_locator(drawing.few(4))
+        axis.ticklabel_format(axis="y", useOffset=False)
     axes[-1].axhspan(-JERK_LIMIT, JERK_LIMIT, color=drawing.FAINT, alpha=0.5, zorder=0)
-    drawing.label(axes[-1], x="time since the vehicle's first frame, s")
-    drawing.title(axes[0], f"Vehicle {chosen}" if len(after) else "No vehicle")
-    drawing.legend(axes[0], place="above")
-    return Figure(
+    sheet.label(axes[-1], x="time since the vehicle's first frame, s")
+    sheet.title(axes[0], f"Vehicle {chosen}" if len(before) + len(after) else "No vehicle")
+    if len(before) + len(after):
+        _legend(axes[0], after, sheet)
+    return Picture(
         name="one-vehicle",
         title="One vehicle before and after",
         alt=(
-            f"Six panels over time for vehicle {chosen}: position along, delivered less cleaned "
+            f"Six panels over time for vehicle {chosen}: position along, cleaned less delivered "
             "position, lateral position, speed, acceleration, jerk; grey delivered, blue cleaned."
         ),
         caption=(
             f"Vehicle {chosen}"
             + ("" if vehicle_id is not None else ", the one that cleaning changed most")
-            + ". 'y off' is delivered less cleaned position. Orange: imputed stretches; orange "
+            + ". 'y moved' is cleaned less delivered position. Magenta: imputed stretches; orange "
             f"ticks: repaired points. Grey band in the last panel: ±{JERK_LIMIT:g} m/s³."
         ),
-        media_type="image/png",
-        data=drawing.png(figure),
+        figure=figure,
     )
 
 
@@ -113,17 +122,21 @@ def _broken(tracks: Tracks, values: Floats) -> Floats:
     return np.insert(np.asarray(values, np.float64), gaps, np.nan)
 
 
-def _residual(
-    axis: Axes, before: Tracks, after: Tracks, seen: Floats, made: Floats, first: int
+def _moved(
+    axis: Axes,
+    before: tuple[Tracks, Floats],
+    after: tuple[Tracks, Floats],
+    first: int,
+    sheet: Sheet,
 ) -> None:
-    frames, here, there = np.intersect1d(before.frame, after.frame, return_indices=True)
-    colour = drawing.BEFORE
+    (delivered, seen), (cleaned, made) = before, after
+    frames, here, there = np.intersect1d(delivered.frame, cleaned.frame, return_indices=True)
     time = (frames - first) * FRAME
-    axis.plot(time, seen[here] - made[there], ".", color=colour, markersize=2.5)
-    axis.axhline(0, color=drawing.AFTER, linewidth=1.5)
+    axis.axhline(0, color=drawing.BEFORE, linewidth=1.2 * sheet.unit)
+    axis.plot(time, made[there] - seen[here], ".", color=drawing.AFTER, markersize=2.5 * sheet.unit)
 
 
-def _mark_points(axis: Axes, after: Tracks, first: int) -> None:
+def _mark_points(axis: Axes, after: Tracks, first: int, sheet: Sheet) -> None:
     """Imputed stretches as bands, repaired points as ticks at the bottom: one artist each."""
     imputed, repaired = after.read("imputed", "repaired")
     time = (after.frame - first) * FRAME
@@ -133,5 +146,29 @@ def _mark_points(axis: Axes, after: Tracks, first: int) -> None:
         for start, end in edges.reshape(-1, 2)
     ]
     place = axis.get_xaxis_transform()
-    axis.broken_barh(bands, (0, 1), transform=place, color=drawing.MARK, alpha=0.25, linewidth=0)
-    axis.vlines(time[repaired], 0, 0.08, transform=place, color=drawing.MARK, linewidth=1.0)
+    axis.broken_barh(bands, (0, 1), transform=place, color=drawing.IMPUTED, alpha=0.3, linewidth=0)
+    axis.vlines(
+        time[repaired],
+        0,
+        0.09,
+        transform=place,
+        color=drawing.REPAIRED,
+        linewidth=1.2 * sheet.unit,
+    )
+
+
+def _legend(axis: Axes, after: Tracks, sheet: Sheet) -> None:
+    """The lines, and the marks that there are."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    imputed, repaired = after.read("imputed", "repaired")
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=style.colour, linewidth=2 * sheet.unit, label=style.name)
+        for style in STYLES
+    ]
+    if imputed.any():
+        handles.append(Patch(color=drawing.IMPUTED, alpha=0.3, linewidth=0, label="imputed"))
+    if repaired.any():
+        handles.append(Patch(color=drawing.REPAIRED, label="repaired"))
+    sheet.keys(axis, handles)
