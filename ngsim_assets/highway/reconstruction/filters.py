@@ -39,6 +39,11 @@ STATE = pl.Enum(["observed", "repaired", "imputed"])
 """Type of the column `state`; its physical values are the kernels' codes."""
 
 
+# s and rows to either side that a position is compared with.
+_AROUND, _FEWEST_NEIGHBOURS = 1.0, 3
+# Cycles per frame that a coarse fit can still tell from none.
+_HIGHEST = 0.25
+
 DERIVED = (*MOTION[2:], "speed", "acceleration")
 """Columns that `Smooth` adds beside the positions."""
 
@@ -165,7 +170,13 @@ class Outliers(Filter):
         vehicle, frame = _keys(points)
         start = stretch_starts(vehicle, frame, _frames(self.gap, self.seconds))
         outlier = np.zeros(len(points), dtype=np.uint8)
-        test = Test(self.cutoff, self.seconds, self.sigmas, self.least)
+        test = Test(
+            min(self.cutoff, _HIGHEST / self.seconds),
+            self.seconds,
+            self.sigmas,
+            self.least,
+            max(_FEWEST_NEIGHBOURS, round(_AROUND / self.seconds)),
+        )
         x, y = _filled_positions(points)
 
         def run(first: int, last: int) -> None:
@@ -178,7 +189,10 @@ class Outliers(Filter):
         return points.with_columns(
             pl.when(hit).then(None).otherwise(pl.col("x_position")).alias("x_position"),
             pl.when(hit).then(None).otherwise(pl.col("y_position")).alias("y_position"),
-            pl.when(hit).then(pl.lit("repaired", STATE)).otherwise(pl.col("state")).alias("state"),
+            pl.when(hit & (pl.col("state") == "observed"))
+            .then(pl.lit("repaired", STATE))
+            .otherwise(pl.col("state"))
+            .alias("state"),
         )
 
     def output_schema(self, schema: pl.Schema) -> pl.Schema:
