@@ -19,11 +19,17 @@ from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, overview, reporting, stages
 from ngsim_assets.highway.assessment.catalogue import metrics_page
+from ngsim_assets.highway.comparison import compared
+from ngsim_assets.highway.history import Measured, measured
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.validate import rules_table
+from ngsim_assets.quality.comparison import ComparedSection
+from ngsim_assets.quality.report import Measurement, report_schema
+from ngsim_assets.quality.writing import format_difference, format_value
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage import catalog
+from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.schema import documentation_of
 
 Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
@@ -61,7 +67,7 @@ class BadQuery(NgsimAssetsError):
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module on `app`."""
     examples = {
-        report: "ngsim report 'us-101|2005-06-15T0750'",
+        report: "ngsim report 'us-101|2005-06-15T0750' --compare @-1 --html changed.html",
         query: 'ngsim query "SELECT lane_id, avg(speed) FROM cleaned_trajectories GROUP BY 1"',
         vehicle: "ngsim vehicle 'us-101|2005-06-15T0750' 17 --output v17.csv",
         status: "ngsim status --json",
@@ -75,16 +81,37 @@ def report(
     key: Key,
     as_json: AsJson = False,
     markdown: Annotated[bool, typer.Option(help="Print the report as Markdown.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OTHER",
+            help="Hold the recording against another one (its key), or against an earlier "
+            "version of itself: @-1 is the one before the current, @7 is version 7.",
+        ),
+    ] = None,
 ) -> None:
-    """Where the quality report of a recording is, and what it says in short."""
+    """Where the quality report of a recording is, and what it says in short.
+
+    With --compare every metric of both side by side: values, difference, which is better, limits
+    newly kept or broken, and what differs in parameters, code and delivered rows. After a change
+    of NGSIM_GAP_LIMIT or of the method: ngsim report KEY --compare @-1
+    """
     settings = load_settings()
+    if compare is not None:
+        _compare(settings, key, compare, as_json=as_json, markdown=markdown, html=html)
+        return
     wanted = _known(settings, key)
     stored = overview.stored_report(stages.open_platform(settings), wanted)
+    if html is not None:
+        page = reporting.report_folder(settings.reports, wanted) / "report.html"
+        write_atomically(html, page.read_bytes())
+        console.note(f"report: {html.resolve()}")
     if as_json:
         console.print_json(stored.model_dump(mode="json"))
     elif markdown:
         typer.echo(stored.to_markdown())
-    else:
+    elif html is None:
         frame = stages.open_platform(settings).lake.scan(
             model.QUALITY_METRICS, stages.identity(wanted)
         )
@@ -97,6 +124,70 @@ def report(
         )
         page = reporting.report_folder(settings.reports, wanted) / "report.html"
         console.note(f"report: {page.resolve()}")
+
+
+def _compare(
+    settings: Settings, key: str, other: str, *, as_json: bool, markdown: bool, html: Path | None
+) -> None:
+    platform = stages.open_platform(settings)
+    subject = _measured(settings, platform, key)
+    # @-1 alone means the recording asked about
+    named = other if not other.startswith("@") else f"{subject.key}{other}"
+    reference = _measured(settings, platform, named)
+    with console.working("comparing"):
+        comparison = compared(platform, subject, reference, pictures=html is not None)
+    if html is not None:
+        write_atomically(html, comparison.to_html())
+        console.note(f"comparison: {html.resolve()}")
+    if as_json:
+        typer.echo(comparison.to_json())
+    elif markdown:
+        typer.echo(comparison.to_markdown())
+    elif html is None:
+        labels = (comparison.reference.label, comparison.subject.label)
+        console.out.print(comparison.summary, markup=False)
+        console.print_table(
+            "Made with",
+            [
+                {"what": part.name, labels[0]: part.reference, labels[1]: part.subject}
+                for part in comparison.differences
+            ],
+        )
+        for section in comparison.sections:
+            console.print_table(section.title, _rows(section, labels))
+
+
+def _rows(section: ComparedSection, labels: tuple[str, str]) -> list[dict[str, object]]:
+    """A section as rows of text, numbers to the right."""
+
+    def number(part: Measurement | None, unit: str) -> str:
+        return format_value(part.value if part is not None else None, unit)
+
+    columns = {
+        labels[0]: [number(metric.reference, metric.unit) for metric in section.metrics],
+        labels[1]: [number(metric.subject, metric.unit) for metric in section.metrics],
+        "difference": [format_difference(m.difference, m.unit) for m in section.metrics],
+    }
+    for name, texts in columns.items():
+        width = max(len(name), *(len(text) for text in texts))
+        columns[name] = [text.rjust(width) for text in texts]
+    return [
+        {
+            "metric": metric.name,
+            "stage": metric.stage,
+            **{name: texts[place] for name, texts in columns.items()},
+            "unit": metric.unit,
+            "": metric.outcome.replace("not comparable", ""),
+            "limit": metric.verdict,
+        }
+        for place, metric in enumerate(section.metrics)
+    ]
+
+
+def _measured(settings: Settings, platform: stages.Platform, text: str) -> Measured:
+    """The version of a recording's metrics that `KEY`, `KEY@-1` or `KEY@7` names."""
+    key, _, version = text.partition("@")
+    return measured(platform, _known(settings, key), version)
 
 
 def query(
@@ -224,7 +315,10 @@ def status(as_json: AsJson = False) -> None:
 def schemas(
     write: Annotated[
         Path | None,
-        typer.Option(help="Write DATA_SCHEMAS.md, RULES.md and METRICS.md into this folder."),
+        typer.Option(
+            help="Write DATA_SCHEMAS.md, RULES.md, METRICS.md and the JSON Schema of reports "
+            "into this folder."
+        ),
     ] = None,
 ) -> None:
     """Columns of every table, rules of every site and every metric, as the code has them."""
@@ -233,12 +327,13 @@ def schemas(
         "RULES.md": rules_page(),
         "METRICS.md": metrics_page(),
     }
-    for name, text in pages.items():
-        if write is None:
+    if write is None:
+        for text in pages.values():
             typer.echo(text, nl=False)
-        else:
-            (write / name).write_text(text)
-            console.note(f"{write / name} written")
+        return
+    for name, text in {**pages, "quality_report.schema.json": report_schema()}.items():
+        (write / name).write_text(text)
+        console.note(f"{write / name} written")
 
 
 def rules_page() -> str:

@@ -75,6 +75,9 @@ def recording_report(
     )
 
 
+# What names of metrics begin with that are classes of one distribution.
+_DISTRIBUTIONS = ("gaps_of_", "coverage_lane_")
+
 _Values = dict[tuple[str, str], Measurement]
 
 
@@ -92,6 +95,7 @@ def _metric(metric: MetricDefinition, values: _Values) -> Metric:
         definition=metric.definition,
         source=metric.source,
         limit=metric.limit,
+        distribution=next((name for name in _DISTRIBUTIONS if metric.name.startswith(name)), ""),
         raw=values.get((metric.name, before)),
         cleaned=values.get((metric.name, CLEANED)),
     )

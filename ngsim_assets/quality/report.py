@@ -66,6 +66,11 @@ class Metric(_Part):
     definition: str = Field(description="Exactly how it is computed.")
     source: str = Field(default="", description="Whose definition that is.")
     limit: Limit | None = None
+    distribution: str = Field(
+        default="",
+        description="Distribution of which this is one class, empty for most. Classes of one are "
+        "drawn as bars on one scale.",
+    )
     raw: Measurement | None = Field(default=None, description="Before cleaning.")
     cleaned: Measurement | None = Field(default=None, description="After cleaning.")
 
@@ -81,9 +86,6 @@ class Section(_Part):
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Key, used as an anchor.")
     title: str
     introduction: str = ""
-    histogram: bool = Field(
-        default=False, description="Whether the metrics are the classes of one distribution."
-    )
     metrics: tuple[Metric, ...]
 
     @property
@@ -91,12 +93,27 @@ class Section(_Part):
         """Metrics outside their limits."""
         return tuple(metric for metric in self.metrics if metric.failed)
 
-    def length(self, part: Measurement | None) -> float:
-        """A value against the largest of the section, in percent: the length of its bar."""
-        values = [p.value or 0.0 for m in self.metrics for p in (m.raw, m.cleaned) if p is not None]
-        largest = max(values, default=0.0)
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """Metrics that have a value at some stage."""
+        return tuple(metric for metric in self.metrics if any(_values(metric)))
+
+    @property
+    def unmeasured(self) -> tuple[Metric, ...]:
+        """Metrics that found nothing to measure."""
+        return tuple(metric for metric in self.metrics if not any(_values(metric)))
+
+    def length(self, metric: Metric, part: Measurement | None) -> float:
+        """A value against the largest of its distribution, in percent: the length of its bar."""
+        classes = [m for m in self.metrics if m.distribution == metric.distribution]
+        largest = max((part.value or 0.0 for m in classes for part in _values(m)), default=0.0)
         value = part.value if part is not None else None
         return 100 * max(0.0, value) / largest if value and largest > 0 else 0.0
+
+
+def _values(metric: Metric) -> list[Measurement]:
+    parts = (metric.raw, metric.cleaned)
+    return [part for part in parts if part is not None and part.value is not None]
 
 
 class RuleCount(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import zlib
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ngsim_assets.quality.rating import Criterion, rate
 from ngsim_assets.quality.report import (
     DataQualityReport,
     Figure,
@@ -25,8 +27,10 @@ from ngsim_assets.quality.report import (
     RuleCount,
     Section,
     SourceFile,
+    report_schema,
 )
 from ngsim_assets.quality.writing import format_value
+from ngsim_assets_tests.quality.json_schema import faults
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" | `code` *bold* [x](http://evil.example)"
 
@@ -41,6 +45,21 @@ def _png() -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
     )
+
+
+def _classes(text: str) -> list[Metric]:
+    """A distribution of three classes, the middle one empty."""
+    return [
+        Metric(
+            name=f"class_{place}",
+            title=f"Class {place}",
+            unit="gaps",
+            definition=text,
+            distribution="class_",
+            raw=Measurement(value=float(count)),
+        )
+        for place, count in enumerate((8, 0, 2))
+    ]
 
 
 def _report(text: str = "plain", **changes: object) -> DataQualityReport:
@@ -66,14 +85,22 @@ def _report(text: str = "plain", **changes: object) -> DataQualityReport:
         ),
         Metric(name="bare", title="Bare", unit="", definition="d", raw=Measurement(value=None)),
     )
+    criteria = [
+        Criterion(metric=name, weight=1, full=0.0, none=10.0, why=f"why {text}", source=text)
+        for name in ("inside", "bare", "unheard-of")
+    ]
     values: dict[str, object] = {
+        "ratings": (
+            rate(criteria[1:], {"bare": None}, "raw", f"Raw {text}"),
+            rate(criteria, {"inside": 0.5, "unheard-of": 3.0}, "cleaned", f"Cleaned {text}"),
+        ),
         "title": f"Title {text}",
         "subtitle": f"Subtitle {text}",
         "partition": {f"label {text}": f"value {text}"},
         "summary": f"Summary {text}",
         "sections": (
             Section(name="one", title=f"One {text}", introduction=text, metrics=metrics[:2]),
-            Section(name="two", title="Two", metrics=metrics[2:]),
+            Section(name="two", title="Two", metrics=(*metrics[2:], *_classes(text))),
         ),
         "rules": (
             RuleCount(rule="lost", severity="reject", rows=12345, description=text, source=text),
@@ -140,10 +167,20 @@ def test_json_without_pictures_says_what_they_were() -> None:
 
 
 def test_json_follows_the_published_schema() -> None:
-    schema = DataQualityReport.model_json_schema(mode="serialization")
-    assert {"failed", "judged", "sections", "origin"} <= set(schema["properties"])
-    metric = schema["$defs"]["Metric"]["properties"]
-    assert {"name", "unit", "definition", "source", "limit", "raw", "cleaned"} <= set(metric)
+    schema = json.loads(report_schema())
+    assert {"failed", "judged", "ratings", "sections", "origin"} <= set(schema["properties"])
+    for report in (_report(), _report(HOSTILE), _report(sections=(), ratings=(), figures=())):
+        for text in (report.to_json(), report.to_json(figures=True)):
+            assert faults(json.loads(text), schema, schema) == []
+
+
+def test_the_published_schema_refuses_what_is_no_report() -> None:
+    schema = json.loads(report_schema())
+    document = json.loads(_report().to_json())
+    assert faults(document | {"colour": "red"}, schema, schema)
+    assert faults({k: v for k, v in document.items() if k != "title"}, schema, schema)
+    document["sections"][0]["metrics"][0]["raw"]["value"] = "much"
+    assert faults(document, schema, schema)
 
 
 def test_unknown_fields_are_refused() -> None:
@@ -211,6 +248,33 @@ def test_time_is_shown_only_where_it_is_given() -> None:
     origin = Origin(run_id="r", code_version="1", generated_at=moment)
     assert "Generated" not in _report().to_html()
     assert moment.isoformat() in _report(origin=origin).to_html()
+
+
+def test_the_make_up_of_the_score_is_shown() -> None:
+    report = _report()
+    text = " ".join(" ".join(_Page(report.to_html()).words).split())
+    assert "Score of 100: cleaned plain 82.5." in text
+    assert "too little was measured: 0 % of the weight" in text
+    assert "47.5 of 50.0" in text
+    assert "All points at 0 , none at 10" in text
+    assert "Cleaned plain 82.5" not in report.verdict
+    page = report.to_markdown()
+    assert "| Inside plain | – | 47.5 of 50.0 |" in page
+    assert "| **Score** | – | **82.5** of 100 |" in page
+
+
+def test_classes_of_a_distribution_are_bars_on_one_scale() -> None:
+    found = re.findall(
+        r'<i style="width: ([0-9.]+)%">', _report().to_html().split("section-two")[2]
+    )
+    assert found == ["100.0", "0.0", "25.0"]
+
+
+def test_what_found_nothing_to_measure_is_named_beside_the_table() -> None:
+    html = _report().to_html()
+    assert "Nothing to measure for:" in html
+    assert 'id="metric-bare"' not in html
+    assert 'id="definition-bare"' in html
 
 
 def test_verdict_counts_limits_and_names_what_is_outside() -> None:
