@@ -272,7 +272,7 @@ def coverage(site: Site) -> MetricSection:
                 f"coverage_lane_{lane}",
                 f"Cells covered, lane {lane}, {kind}",
                 "%",
-                f"100 × cells seen / cells of this lane. {cells}",
+                "100 × cells seen / cells, of this lane; cells as for coverage_cells.",
             )
             for lane, kind in site.lanes.items()
         ]

@@ -155,7 +155,7 @@ def traffic(site: Site) -> MetricSection:
     )
     cells = (
         f"Cells of {CELL_FRAMES / 10:g} s × {CELL_LENGTH:g} m per lane. {net} Steps over gaps of "
-        f"at least {LONGEST_STEP / 10:g} s are not counted."
+        f"at least {LONGEST_STEP / 10:g} s are not counted; others are split at borders of cells."
     )
     weighted = "weighted by validated time spent, over cells with vehicles in both"
     change = "100 × (cleaned / validated − 1) of the figure above."

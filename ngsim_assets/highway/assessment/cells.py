@@ -62,9 +62,10 @@ class Grid:
 def edie_cells(tracks: Tracks, direction: Floats, y: Floats, lane: Ints, grid: Grid) -> Cells:
     """Distance and time in each cell.
 
-    A step between two rows of a vehicle counts whole where it begins; rows beyond the grid fall
-    into its outermost cells. `direction` of each trajectory is +1 or -1: steps back count
-    against steps forth, so that a vehicle that stands while its position shakes drives nowhere.
+    The distance between two rows of a vehicle is split at borders between cells; its time counts
+    whole where it begins. Rows beyond the grid fall into its outermost cells. `direction` of each
+    trajectory is +1 or -1: steps back count against steps forth, in each cell they run through,
+    so that a vehicle that stands while its position shakes drives nowhere, at borders neither.
     (Absolute steps would: 0.1 m of white noise makes 4 km/h of a queue.)
     """
     sums = Cells(np.zeros(grid.shape), np.zeros(grid.shape))
@@ -104,10 +105,16 @@ def _fill(
             step = frame[i] - frame[i - 1]
             if step < 1 or step > longest_step:
                 continue
-            moved = (y[i] - y[i - 1]) * direction[track]
             number = lane[i - 1]
             row = number if 0 <= number < lanes - 1 else lanes - 1
             t = min(max(int((frame[i - 1] - first_frame) * per_frame), 0), columns - 1)
             s = min(max(int((y[i - 1] - y_low) * per_metre), 0), rows - 1)
-            distance[row, t, s] += moved
+            end = min(max(int((y[i] - y_low) * per_metre), 0), rows - 1)
             time[row, t, s] += FRAME * step
+            place, onwards = y[i - 1], 1 if end > s else -1
+            while s != end:
+                border = y_low + cell_length * (s + 1 if onwards > 0 else s)
+                distance[row, t, s] += (border - place) * direction[track]
+                place = border
+                s += onwards
+            distance[row, t, s] += (y[i] - place) * direction[track]

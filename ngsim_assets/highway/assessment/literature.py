@@ -33,13 +33,13 @@ PUBLISHED = ReferenceTable(
         ),
         (
             "jerk over 15 m/s³",
-            "I-80: delivered / Kalman / moving average / adaptive Kalman",
+            "I-80, mean of trajectories: delivered / Kalman / moving average / adaptive Kalman",
             "22.83 / 0.30 / 0.29 / 0.16 %",
             "J. Adv. Transp. 2023/2661136, table 2",
         ),
         (
             "windows with more than one inversion of jerk",
-            "I-80: delivered / Kalman / moving average / adaptive Kalman",
+            "I-80, mean of trajectories: delivered / Kalman / moving average / adaptive Kalman",
             "75.23 / 21.22 / 56.10 / 13.54 %",
             "J. Adv. Transp. 2023/2661136, table 2",
         ),
@@ -72,6 +72,18 @@ PUBLISHED = ReferenceTable(
             "I-80 as delivered; US-101 as delivered",
             "2,226 / 1,729; 1,805 / 1,226",
             "published counts, all periods of a site together",
+        ),
+        (
+            "wave speed; largest flow; jam density",
+            "US-101, Edie's definitions per lane, 30 s × 50 m",
+            "−14.6 km/h (−19.0 to −10.6), −4.06 m/s; 2,097 veh/h; 180 veh/km",
+            "FlowState",
+        ),
+        (
+            "flow; space-mean speed, per 5 minutes",
+            "I-80 16:00, all lanes",
+            "6,612, 8,364, 7,800 veh/h; 20.01, 17.82, 15.64 mph (8.95, 7.97, 6.99 m/s)",
+            "FHWA, report of the recording",
         ),
     ),
 )

@@ -19,17 +19,16 @@ from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Ints, 
 from ngsim_assets.highway.sites import Site
 
 
-def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, recorded: float) -> Figures:
+def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, frames: int) -> Figures:
     """Frames and gaps, and how much of time and section some vehicle was seen in.
 
-    `recorded` is the s from the first validated frame to the last one.
+    `frames` are those from the first validated one to the last one.
     """
     seen, missing = summed(spans, "seen"), summed(spans, "missing")
     complete = float((spans["missing"].to_numpy() == 0).sum())
     longest = spans["longest_gap"].to_numpy().max(initial=0.0)
     counts = gap_classes(tracks, metrics.GAP_CLASSES)
-    first, last = spans["first"].to_numpy() * FRAME, (spans["last"].to_numpy() + 1) * FRAME
-    there = covered(first, last, -np.inf, np.inf)
+    there = covered(spans["first"].to_numpy(), spans["last"].to_numpy() + 1, -np.inf, np.inf)
     along = covered(spans["near"].to_numpy(), spans["far"].to_numpy(), 0.0, site.length)
     return {
         "trajectories": float(spans.height),
@@ -42,7 +41,7 @@ def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, recorded: floa
             name: float(count)
             for name, count in zip(metrics.gap_class_names(), counts, strict=True)
         },
-        "coverage_time": percent(there, recorded),
+        "coverage_time": percent(there, frames),
         "coverage_space": percent(along, site.length) if spans.height else None,
     }
 

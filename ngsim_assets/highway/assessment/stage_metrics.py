@@ -23,7 +23,7 @@ from ngsim_assets.highway.assessment import (
 )
 from ngsim_assets.highway.assessment.cells import Cells, Grid, edie_cells
 from ngsim_assets.highway.assessment.pooling import Figures
-from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
+from ngsim_assets.highway.assessment.track_measures import Floats, Tracks
 from ngsim_assets.highway.model import VehicleType
 from ngsim_assets.highway.sites import Site
 
@@ -125,7 +125,7 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     where = np.searchsorted(spans["vehicle_id"].to_numpy(), tracks.vehicle)
     heading, along = clear[where], _along(spans)[where]
 
-    found = row_figures.completeness(tracks, spans, site, area.frames * FRAME)
+    found = row_figures.completeness(tracks, spans, site, area.frames)
     found |= traffic_figures.whole_traffic(spans, forwards, site, area.frames)
     velocity, speed = tracks.read("velocity", "speed")
     if stage == metrics.VALIDATED:
