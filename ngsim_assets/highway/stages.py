@@ -37,7 +37,7 @@ from ngsim_assets.highway.reconstruction.methods import method_named
 from ngsim_assets.highway.reconstruction.segments import SUMMED
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
-from ngsim_assets.highway.validation.validation_rules import ValidationParameters
+from ngsim_assets.highway.validation.parameters import ValidationParameters
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Table
@@ -67,8 +67,9 @@ OVERLAPPING = "overlapping"
 """Counts in the provenance of `cleaned_trajectories`, see `store_cleaned`."""
 
 
-# s and m; the grid of the published FlowState figures for us-101.
-TRAFFIC_GRID: Mapping[str, float] = {"duration": 30.0, "cell_length": 50.0}
+# s and m, the grid of the published FlowState figures for us-101; and the s between two points
+# over which a vehicle is taken to have driven steadily.
+TRAFFIC_GRID: Mapping[str, float] = {"duration": 30.0, "cell_length": 50.0, "gap": 2.0}
 
 
 class NothingToBuildFrom(NgsimAssetsError):

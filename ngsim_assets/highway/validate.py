@@ -2,7 +2,7 @@
 
 Belongs here: the order in which a row is judged (by itself, against rows with its key, against
 its track, against its leader) and what comes out. Does not belong here: rules and thresholds
-(validation_rules.py), any I/O.
+(validation/), any I/O.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES, VALIDATED_P
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.highway.validation.evidence import NEIGHBOURLY, gather, gather_neighbours
 from ngsim_assets.highway.validation.leaders import NEIGHBOURS, Context
+from ngsim_assets.highway.validation.parameters import ValidationParameters
 from ngsim_assets.highway.validation.points import clock_error, frame_origin, in_order, to_points
+from ngsim_assets.highway.validation.rules_across_rows import across_rules
 from ngsim_assets.highway.validation.validation_rules import (
-    ValidationParameters,
-    across_rules,
     own_rules,
     range_rules,
     rules_table,
@@ -154,7 +154,7 @@ class Judge:
         self._t0 = t0
         self._deliveries = deliveries
         self._own = [*range_rules(site), *own_rules()]
-        self._across = across_rules(self._parameters)
+        self._across = across_rules(site, self._parameters)
         rules = [*self._own, *self._across]
         self.rejecting = [rule for rule in rules if rule.severity == "reject"]
         self.flagging = [rule for rule in rules if rule.severity == "flag"]

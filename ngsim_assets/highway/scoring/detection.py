@@ -36,35 +36,51 @@ EXPECTED: Mapping[str, frozenset[str]] = {
     "frozen_position": frozenset({"frozen"}),
     "speed_out_of_range": frozenset({"speed_above"}),
     "speed_contradicts_position": frozenset({"speed_contradicts_position"}),
+    "acceleration_contradicts_speed": frozenset({"acceleration_contradicts_speed"}),
     "acceleration_out_of_range": frozenset({"acceleration_below", "acceleration_above"}),
     "negative_speed": frozenset({"speed_below"}),
     "negative_length": frozenset({"length_below"}),
+    "negative_width": frozenset({"width_below"}),
+    "negative_headway": frozenset({"space_headway_below"}),
+    "class_out_of_range": frozenset({"vehicle_type_missing"}),
+    "length_out_of_range": frozenset({"length_above"}),
+    "width_out_of_range": frozenset({"width_above"}),
     "lane_out_of_range": frozenset({"lane_id_unknown", "lane_not_told"}),
     "lane_flip": frozenset({"lane_blip", "lane_jump"}),
     "class_change": frozenset({"class_changes"}),
     "length_change": frozenset({"length_changes", "length_above"}),
     "width_change": frozenset({"width_changes", "width_above"}),
     "coordinates_off_site": frozenset({"coordinates_off_site"}),
+    "displaced_on_map": frozenset({"map_contradicts_position", "coordinates_off_site"}),
     "clock_off_grid": frozenset({"clock_off_frame_grid"}),
+    "late_line": frozenset({"line_out_of_order"}),
     "short_gap": frozenset({"gap"}),
-    "long_gap": frozenset({"gap"}),
+    "long_gap": frozenset({"long_gap"}),
     "overlap_with_leader": frozenset({"overlap_with_leader", "position_spike", "teleport"}),
-    "wrong_headway": frozenset({"headway_contradicts_positions"}),
+    "wrong_headway": frozenset({"headway_contradicts_positions", "headway_jumps"}),
+    "wrong_time_headway": frozenset({"headways_contradict_each_other"}),
     "wrong_leader": frozenset(
         {
             "headway_contradicts_positions",
+            "leader_changes_alone",
             "leader_not_reciprocated",
             "leader_not_on_the_road",
             "overlap_with_leader",
         }
     ),
+    "wrong_follower": frozenset({"follower_not_reciprocated"}),
     "swapped_ids": frozenset({"teleport", "position_spike"}),
     "unreadable_cell": frozenset({"unreadable_cell", "optional_cell_unreadable"}),
 }
 """Kind of fault (fault_kinds.FAULTS) to the rules that say what it is."""
 
 PAIRED = frozenset(
-    {"overlap_with_leader", "headway_contradicts_positions", "leader_not_reciprocated"}
+    {
+        "overlap_with_leader",
+        "headway_contradicts_positions",
+        "leader_not_reciprocated",
+        "follower_not_reciprocated",
+    }
 )
 """Rules that find two rows of one frame in contradiction."""
 

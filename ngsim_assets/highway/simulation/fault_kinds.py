@@ -40,13 +40,17 @@ class Stretches:
 
 @dataclass
 class Bench:
-    """A recording being spoiled: its columns, what else the faults need to know."""
+    """A recording being spoiled: its columns, what else the faults need to know.
+
+    `late` is by how many rows each row comes after its place in the file.
+    """
 
     columns: Columns
     tracks: I64
     used: Bools
     added: list[tuple[I64, Columns]]
     missing: Bools
+    late: I64
     global_per_foot: NDArray[np.float64]
     rng: np.random.Generator
 
@@ -62,10 +66,16 @@ class Bench:
         """Move rows across and along the road, locally and on the map."""
         for name, by in (("local_x", aside), ("local_y", along)):
             self.columns[name][rows] += by.astype(np.int32)
+        self.shift_on_map(rows, aside, along)
+
+    def shift_on_map(self, rows: I64, aside: I64, along: I64) -> None:
+        """Move rows across and along the road in state-plane coordinates only."""
         moved = np.column_stack([aside, along]) @ self.global_per_foot
         self.columns["global_x"][rows] += np.round(moved[:, 0]).astype(np.int64)
         self.columns["global_y"][rows] += np.round(moved[:, 1]).astype(np.int64)
 
+
+_STANDING = 999_999  # 9999.99 s, what Time_Headway is for a vehicle that stands
 
 _Spoil = Callable[[Bench, Stretches], None]
 
@@ -131,6 +141,13 @@ def _contradicting_speed(bench: Bench, at: Stretches) -> None:
     speed[at.rows] = np.where(slower > 0, slower, speed[at.rows] + by)
 
 
+def _contradicting_acceleration(bench: Bench, at: Stretches) -> None:
+    """As hard as a vehicle can brake or speed up, in the direction in which it does not."""
+    acceleration = bench.columns["v_acc"]
+    hard = at.each(bench.feet("v_acc", 7.2, 8.8, at.count))
+    acceleration[at.rows] = np.where(acceleration[at.rows] >= 0, -hard, hard)
+
+
 def _lane_flip(bench: Bench, at: Stretches) -> None:
     lane = bench.columns["lane_id"]
     # two lanes away: no vehicle gets there and back in these few frames
@@ -161,6 +178,20 @@ def _off_site(bench: Bench, at: Stretches) -> None:
         bench.columns[name][at.rows] += at.each(away)
 
 
+def _displaced_on_map(bench: Bench, at: Stretches) -> None:
+    """As far along as aside, so that no direction of the road hides it."""
+    aside, along = (
+        at.each(bench.signs(at.count) * bench.feet("local_x", 2.5, 20.0, at.count))
+        for _ in range(2)
+    )
+    bench.shift_on_map(at.rows, aside, along)
+
+
+def _late(bench: Bench, at: Stretches) -> None:
+    """The stretch stands in the file after up to 15 rows of its track that follow it in time."""
+    bench.late[at.rows] = at.each(at.lengths + bench.rng.integers(4, 13, at.count))
+
+
 def _gap(bench: Bench, at: Stretches) -> None:
     bench.missing[at.rows] = True
 
@@ -176,16 +207,31 @@ def _overlap(bench: Bench, at: Stretches) -> None:
 
 
 def _wrong_headway(bench: Bench, at: Stretches) -> None:
-    by = at.each(bench.feet("space_headway", 6.0, 30.0, at.count))
-    bench.columns["space_headway"][at.rows] += by.astype(np.int32)
+    by = at.each(bench.feet("space_headway", 6.0, 30.0, at.count)).astype(np.int32)
+    space, time = bench.columns["space_headway"], bench.columns["time_headway"]
+    space[at.rows] += by
+    # time follows from it, so that it does not give the fault away
+    speed = bench.columns["v_vel"][at.rows]
+    moves = speed > 0
+    seconds = np.round(100.0 * space[at.rows] / np.where(moves, speed, 1))
+    time[at.rows] = np.where(moves, np.minimum(seconds, _STANDING), time[at.rows])
 
 
-def _wrong_leader(bench: Bench, at: Stretches) -> None:
-    ids = np.unique(bench.columns["vehicle_id"])
-    leader = bench.columns["preceding"]
-    other = at.each(bench.rng.choice(ids, at.count))
-    wrong = (other == leader[at.rows]) | (other == bench.columns["vehicle_id"][at.rows])
-    leader[at.rows] = np.where(wrong, ids[-1] + 1, other)
+def _wrong_time_headway(bench: Bench, at: Stretches) -> None:
+    bench.columns["time_headway"][at.rows] += at.each(bench.rng.integers(100, 900, at.count))
+
+
+def _somebody_else(name: str) -> _Spoil:
+    """Name any other vehicle of the recording, wherever it is, as the one ahead or behind."""
+
+    def spoil(bench: Bench, at: Stretches) -> None:
+        ids = np.unique(bench.columns["vehicle_id"])
+        named = bench.columns[name]
+        other = at.each(bench.rng.choice(ids, at.count))
+        wrong = (other == named[at.rows]) | (other == bench.columns["vehicle_id"][at.rows])
+        named[at.rows] = np.where(wrong, ids[-1] + 1, other)
+
+    return spoil
 
 
 def _swap(bench: Bench, at: Stretches) -> None:
@@ -215,6 +261,16 @@ def _has_leader(bench: Bench) -> Bools:
     return leader_rows(bench) >= 0
 
 
+def _has_follower(bench: Bench) -> Bools:
+    behind = _row_of(bench, bench.columns["following"], bench.columns["frame_id"])
+    return behind >= 0
+
+
+def _drives_behind(bench: Bench) -> Bools:
+    """A leader, and fast enough for a second of headway to be more than rounding."""
+    return _has_leader(bench) & (bench.columns["v_vel"] > 2.0 / FOOT * 100)
+
+
 def _row_of(bench: Bench, vehicle: NDArray[Any], frame: NDArray[Any]) -> I64:
     """Row of a vehicle in a frame, -1 where it has none. Rows are sorted by both."""
     keys = bench.columns["vehicle_id"].astype(np.int64) << 32 | bench.columns["frame_id"]
@@ -238,6 +294,7 @@ FAULTS: dict[str, Fault] = {
         1, 3, _set("v_vel", lambda b, n: b.feet("v_vel", 50.0, 150.0, n)), column="v_vel"
     ),
     "speed_contradicts_position": Fault(10, 30, _contradicting_speed, column="v_vel"),
+    "acceleration_contradicts_speed": Fault(10, 30, _contradicting_acceleration, column="v_acc"),
     "acceleration_out_of_range": Fault(
         1,
         3,
@@ -250,6 +307,28 @@ FAULTS: dict[str, Fault] = {
     "negative_length": Fault(
         1, 3, _set("v_length", lambda b, n: -b.feet("v_length", 2.0, 6.0, n)), column="v_length"
     ),
+    "negative_width": Fault(
+        1, 3, _set("v_width", lambda b, n: -b.feet("v_width", 0.5, 3.0, n)), column="v_width"
+    ),
+    "negative_headway": Fault(
+        1,
+        3,
+        _set("space_headway", lambda b, n: -b.feet("space_headway", 1.0, 50.0, n)),
+        _has_leader,
+        "space_headway",
+    ),
+    "class_out_of_range": Fault(
+        1,
+        5,
+        _set("v_class", lambda b, n: b.rng.choice(np.array([-1, 0, 4, 9]), n)),
+        column="v_class",
+    ),
+    "length_out_of_range": Fault(
+        1, 5, _set("v_length", lambda b, n: b.feet("v_length", 31.0, 90.0, n)), column="v_length"
+    ),
+    "width_out_of_range": Fault(
+        1, 5, _set("v_width", lambda b, n: b.feet("v_width", 4.2, 9.0, n)), column="v_width"
+    ),
     "lane_out_of_range": Fault(
         1,
         5,
@@ -261,12 +340,16 @@ FAULTS: dict[str, Fault] = {
     "length_change": Fault(3, 25, _stretched("v_length"), column="v_length"),
     "width_change": Fault(3, 25, _stretched("v_width"), column="v_width"),
     "coordinates_off_site": Fault(1, 4, _off_site, column="global_x"),
+    "displaced_on_map": Fault(1, 10, _displaced_on_map, column="global_x"),
     "clock_off_grid": Fault(1, 3, _clock, column="global_time"),
+    "late_line": Fault(1, 3, _late),
     "short_gap": Fault(2, 8, _gap),
     "long_gap": Fault(30, 80, _gap),
     "overlap_with_leader": Fault(5, 20, _overlap, _close_behind, "local_y"),
     "wrong_headway": Fault(2, 10, _wrong_headway, _has_leader, "space_headway"),
-    "wrong_leader": Fault(2, 10, _wrong_leader, _has_leader, "preceding"),
+    "wrong_time_headway": Fault(2, 10, _wrong_time_headway, _drives_behind, "time_headway"),
+    "wrong_leader": Fault(2, 10, _somebody_else("preceding"), _has_leader, "preceding"),
+    "wrong_follower": Fault(2, 10, _somebody_else("following"), _has_follower, "following"),
     "swapped_ids": Fault(10, 40, _swap, _close_behind, "vehicle_id"),
     "unreadable_cell": Fault(1, 1, _nothing),
 }

@@ -81,9 +81,10 @@ def inject_faults(
         kinds: names in FAULTS; `unreadable_cell` needs write_source to become real.
 
     Returns:
-        The rows sorted by vehicle and frame (an added row after the one it resembles), and
-        labels with the columns of LABELS in order of vehicle and frame. Missing rows have a
-        label without row. Of swapped vehicles both are labelled.
+        The rows as their file would hold them: sorted by vehicle and frame (an added row after
+        the one it resembles) but for `late_line`, which is a fault only as long as nobody
+        sorts or shuffles the lines; and labels with the columns of LABELS in order of vehicle
+        and frame. Missing rows have a label without row. Of swapped vehicles both are labelled.
 
     Raises UnknownFault, BadFaultRate.
     """
@@ -124,6 +125,7 @@ def _bench(rows: pl.DataFrame, rng: np.random.Generator) -> Bench:
         used=np.zeros(len(vehicle), bool),
         added=[],
         missing=np.zeros(len(vehicle), bool),
+        late=np.zeros(len(vehicle), np.int64),
         global_per_foot=fitted[1:].astype(np.float64),
         rng=rng,
     )
@@ -228,9 +230,8 @@ def _assemble(
     rows: pl.DataFrame, bench: Bench, labels: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Put spoiled, added and remaining rows in order again, and the labels on them."""
-    place = np.arange(rows.height)
     spoiled = _with_columns(rows, bench.columns).with_columns(
-        pl.Series("_of", place), pl.lit(False).alias("_added")
+        pl.Series("_of", np.arange(rows.height)), pl.lit(False).alias("_added")
     )
     parts = [spoiled.filter(pl.Series(~bench.missing))]
     for of, columns in bench.added:
@@ -240,6 +241,11 @@ def _assemble(
             )
         )
     faulty = pl.concat(parts).sort("vehicle_id", "frame_id", "_added", "_of")
+    if bench.late.any():
+        late = bench.late[faulty["_of"].to_numpy()]
+        # behind the row whose place it takes
+        place = 2 * (np.arange(faulty.height) + late) + (late > 0)
+        faulty = faulty[np.argsort(place, kind="stable")]
     of_row = faulty.select(
         pl.col("_of").alias("of"),
         pl.col("_added").alias("added"),

@@ -16,8 +16,25 @@ from ngsim_assets.highway.arrays import floats, integers
 from ngsim_assets.highway.formats import si_columns
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.highway.validation import tracks
+from ngsim_assets.highway.validation.continuity import (
+    NOBODY,
+    for_a_moment,
+    goes_on,
+    headway_jumps,
+    headways_differ,
+)
 from ngsim_assets.highway.validation.key_faults import key_faults
-from ngsim_assets.highway.validation.leaders import NEIGHBOURS, Context, leader_evidence
+from ngsim_assets.highway.validation.leaders import (
+    NEIGHBOURS,
+    Context,
+    Named,
+    Own,
+    leader_evidence,
+    unreciprocated_followers,
+)
+from ngsim_assets.highway.validation.line_order import out_of_order
+from ngsim_assets.highway.validation.map_faults import map_faults
+from ngsim_assets.highway.validation.parameters import ValidationParameters
 from ngsim_assets.highway.validation.points import (
     ASSUMED_CLASS,
     LANE_NOT_TOLD,
@@ -25,7 +42,6 @@ from ngsim_assets.highway.validation.points import (
     row_key,
 )
 from ngsim_assets.highway.validation.position_faults import position_faults
-from ngsim_assets.highway.validation.validation_rules import ValidationParameters
 
 Integers = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
@@ -38,7 +54,7 @@ _NO_KEY = -(2**31)
 
 class Evidence(NamedTuple):
     """Attributes:
-    columns: one row per judged row, for the rules of `validation_rules.across_rules`.
+    columns: one row per judged row, for the rules of `rules_across_rows.across_rules`.
     computed: columns of TrajectoryPoint that take several rows.
     """
 
@@ -73,23 +89,37 @@ def gather(
     of_position = position_faults(vehicle, frame, x, y, speed, usable, limits)
     believed = usable & (of_position == 0)
 
-    motion = tracks.differences(vehicle, frame, x, y, believed)
+    clip = site.limits.clipped_acceleration
+    motion = tracks.differences(
+        vehicle,
+        frame,
+        tracks.Motion(x, y, speed, floats(points["acceleration"])),
+        np.inf if clip is None else clip,
+        believed,
+    )
     lane = integers(points["lane_id"], tracks.UNKNOWN)
     # A row whose clock is off leaves no gap: its frame was delivered.
     keyed = (vehicle != _NO_KEY) & (frame != _NO_KEY)
     missing, seen = tracks.coverage(vehicle, frame, keyed)
     classes = integers(rows["v_class"], tracks.UNKNOWN)
     usual_class = tracks.usual(vehicle, classes, believed)
+    leader, follower = (
+        _named(rows[name], vehicle, frame, believed) for name in ("preceding", "following")
+    )
     if context is None:
-        context = Context.of(_context(points, believed, keyed & (of_key == 0)))
-    leaders = leader_evidence(points, context, two_way=site.arterial)
+        told = points.with_columns(rows[name] for name in ("preceding", "following"))
+        context = Context.of(_context(told, leader, follower, believed, keyed & (of_key == 0)))
+    own = Own(vehicle, frame, lane, y)
+    leaders = leader_evidence(own, leader, context, two_way=site.arterial)
+    headway = floats(points["space_headway"])
+    lone = leader.usual != NOBODY
     columns = pl.DataFrame(
         {
             "key_fault": of_key,
             "position_fault": of_position,
             "lane_fault": tracks.lane_faults(vehicle, frame, lane, _side_by_side(site), believed),
-            "pace_low": motion.pace_low,
-            "pace_high": motion.pace_high,
+            "speed_excess": motion.speed_excess,
+            "acceleration_excess": motion.acceleration_excess,
             "class_differs": believed & (classes != usual_class) & (classes != tracks.UNKNOWN),
             "length_differs": _differs(rows["v_length"], vehicle, believed),
             "width_differs": _differs(rows["v_width"], vehicle, believed),
@@ -97,7 +127,34 @@ def gather(
             "frames_seen": pl.Series(seen).replace(tracks.UNKNOWN, None),
             "leader_gap": np.where(believed, leaders.gap, np.nan),
             "spacing": np.where(believed, leaders.spacing, np.nan),
+            "displaced_on_map": map_faults(
+                vehicle,
+                frame,
+                x,
+                y,
+                floats(points["longitude"]),
+                floats(points["latitude"]),
+                believed,
+                parameters.offset_limits(site),
+            ),
+            "line_out_of_order": out_of_order(
+                vehicle,
+                rows["source_row"].cast(pl.Int64).to_numpy(),
+                rows["source_file"].ne_missing(rows["source_file"].shift()).to_numpy(),
+                keyed & (of_key == 0),
+                parameters.disorder,
+            ),
+            "headways_differ": headways_differ(
+                headway, floats(points["time_headway"]), speed, believed
+            ),
+            "headway_apart": headway_jumps(
+                vehicle, frame, leader.vehicle, headway, believed, parameters.headway_jump
+            ),
+            "leader_lone": goes_on(
+                vehicle, frame, headway, lone, believed, parameters.headway_jump
+            ),
             "unreciprocated": leaders.unreciprocated & believed,
+            "follower_unreciprocated": unreciprocated_followers(own, follower, context) & believed,
             "leader_away": leaders.away & believed,
         }
     )
@@ -107,7 +164,7 @@ def gather(
 
 
 NEIGHBOURLY = ("vehicle_id", "frame_id", "local_x", "local_y", "v_vel", "v_length", "lane_id",
-               "following", "total_frames")  # fmt: skip
+               "preceding", "following", "total_frames")  # fmt: skip
 """The raw columns that make NEIGHBOURS."""
 
 
@@ -133,17 +190,29 @@ def gather_neighbours(
         pl.col("frame_id").alias("frame"),
         *(si[name].cast(pl.Float32) for name in ("x_position", "y_position", "speed", "length")),
         pl.when(~pl.col("lane_id").is_in(LANE_NOT_TOLD)).then(pl.col("lane_id")),
-        pl.col("following").alias("following_id"),
+        "preceding",
+        "following",
         "total_frames",
     )
     vehicle, frame = (integers(narrow[name], _NO_KEY) for name in ("vehicle_id", "frame"))
     x, y, speed = (floats(narrow[name]) for name in ("x_position", "y_position", "speed"))
     limits = parameters.position_limits(site)
     faults = position_faults(vehicle, frame, x, y, speed, sound, limits)
-    return _context(narrow, sound & (faults == 0), alone)
+    believed = sound & (faults == 0)
+    leader, follower = (
+        _named(narrow[name], vehicle, frame, believed) for name in ("preceding", "following")
+    )
+    return _context(narrow, leader, follower, believed, alone)
 
 
-def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame:
+def _named(told: pl.Series, vehicle: Integers, frame: Integers, believed: Mask) -> Named:
+    named = integers(told, NOBODY)
+    return Named(named, for_a_moment(vehicle, frame, named, believed))
+
+
+def _context(
+    points: pl.DataFrame, leader: Named, follower: Named, believed: Mask, listed: Mask
+) -> pl.DataFrame:
     """NEIGHBOURS: the listed rows, what they tell only where they are believed.
 
     Of its length each vehicle tells the usual one, so that an odd row does not touch others.
@@ -152,10 +221,19 @@ def _context(points: pl.DataFrame, believed: Mask, listed: Mask) -> pl.DataFrame
     millimetres = integers((points["length"] * 1000).round(), tracks.UNKNOWN)
     vehicle = integers(points["vehicle_id"], _NO_KEY)
     usual = pl.Series(tracks.usual(vehicle, millimetres, believed)).replace(tracks.UNKNOWN, None)
+    lasting = {
+        "preceding": pl.Series(believed & (leader.usual == NOBODY)),
+        "following": pl.Series(believed & (follower.usual == NOBODY)),
+    }
+    trusted = pl.Series(believed)
     return (
         points.with_columns((usual / 1000).alias("length"))
         .select(
-            (pl.col(name) if name in always else pl.when(pl.Series(believed)).then(pl.col(name)))
+            (
+                pl.col(name)
+                if name in always
+                else pl.when(lasting.get(name, trusted)).then(pl.col(name))
+            )
             .cast(dtype)
             .alias(name)
             for name, dtype in NEIGHBOURS.items()

@@ -1,7 +1,7 @@
 """State-plane feet to WGS84, fast: one polynomial per site, fitted to PROJ, evaluated by columns.
 
 Belongs here: the projection and its inverse's fit. Does not belong here: which coordinates are
-believed (validation_rules.py).
+believed (rules_across_rows.py).
 
 PROJ needs about 1 us per point and core, which is as much as everything else that happens to a
 row. Over the two kilometres of a site its inverse projection is smooth, and a bivariate cubic

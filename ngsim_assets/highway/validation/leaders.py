@@ -1,7 +1,7 @@
-"""What a row says of the vehicle ahead, against what that vehicle's own rows say.
+"""What a row says of the vehicles ahead and behind, against what their own rows say.
 
 Belongs here: the narrow context of a whole recording that such rules need, and the look-up in
-it. Does not belong here: thresholds (validation_rules.py).
+it. Does not belong here: thresholds (parameters.py).
 """
 
 # numpy's stubs leave the results of a few functions used here untyped
@@ -9,14 +9,15 @@ it. Does not belong here: thresholds (validation_rules.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from numba import njit
 
-from ngsim_assets.highway.arrays import floats, integers, singles
+from ngsim_assets.highway.arrays import integers, singles
+from ngsim_assets.highway.validation.continuity import NOBODY
 
 Doubles = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -31,17 +32,20 @@ NEIGHBOURS = pl.Schema(
         "y_position": pl.Float32(),
         "length": pl.Float32(),
         "lane_id": pl.Int32(),
-        "following_id": pl.Int32(),
+        "preceding": pl.Int32(),
+        "following": pl.Int32(),
         "total_frames": pl.Int32(),
     }
 )
 """Context of a whole recording: sorted by vehicle and frame, one row per pair.
 
-y_position [m], length [m], lane and follower are null where unknown and on rows not believed;
-length is the one the vehicle usually has.
+y_position [m], length [m], lane, leader and follower (0: there is none) are null where unknown,
+on rows not believed, and where a row names somebody else for a moment only; length is the one
+the vehicle usually has.
 """
 
-_NONE = -1
+_NOT_THEN: Final = -1
+_NOT_HERE: Final = -2
 
 
 class LeaderEvidence(NamedTuple):
@@ -51,7 +55,8 @@ class LeaderEvidence(NamedTuple):
         gap: m from own front to the leader's rear, negative where they overlap; only of
             leaders in the same lane.
         spacing: m from own front to the leader's front.
-        unreciprocated: whether the leader names somebody else as its follower.
+        unreciprocated: whether the leader names somebody else as its follower, or a vehicle the
+            row fails to name for a moment names it.
         away: whether the leader is a vehicle of the recording with all its rows, but had left
             the section by then or had not come yet.
     """
@@ -69,6 +74,7 @@ class Context(NamedTuple):
     starts: Longs
     frame: Integers
     lane: Integers
+    leader: Integers
     follower: Integers
     total: Integers
     position: Singles
@@ -77,84 +83,147 @@ class Context(NamedTuple):
     @classmethod
     def of(cls, neighbours: pl.DataFrame) -> Context:
         """To be made once and looked up in by every part of a recording."""
-        vehicle = integers(neighbours["vehicle_id"], _NONE)
-        starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(_NONE)))
+        vehicle = integers(neighbours["vehicle_id"], NOBODY)
+        starts = np.flatnonzero(np.diff(vehicle, prepend=np.int32(NOBODY)))
         return cls(
             vehicle[starts],
             np.append(starts, vehicle.size),
-            integers(neighbours["frame"], _NONE),
-            integers(neighbours["lane_id"], _NONE),
-            integers(neighbours["following_id"], _NONE),
-            integers(neighbours["total_frames"], _NONE),
+            integers(neighbours["frame"], NOBODY),
+            integers(neighbours["lane_id"], NOBODY),
+            integers(neighbours["preceding"], NOBODY),
+            integers(neighbours["following"], NOBODY),
+            integers(neighbours["total_frames"], NOBODY),
             singles(neighbours["y_position"]),
             singles(neighbours["length"]),
         )
 
 
-def leader_evidence(points: pl.DataFrame, context: Context, *, two_way: bool) -> LeaderEvidence:
-    """Look every row's `preceding_id` up in `context` at the row's own frame.
+class Named(NamedTuple):
+    """Per row whom it names ahead or behind, 0 nobody, NOBODY where it does not tell.
 
-    Args:
-        points: vehicle_id, frame, y_position [m], lane_id, preceding_id.
-        context: of the whole recording.
-        two_way: whether a leader may stand at lower y (arterials).
+    Attributes: usual: whom the rows around it name, where it names another for a moment only
+    (continuity.for_a_moment), else NOBODY.
     """
-    own = _Own(
-        integers(points["vehicle_id"], _NONE),
-        integers(points["frame"], _NONE),
-        integers(points["preceding_id"], _NONE),
-        integers(points["lane_id"], _NONE),
-        floats(points["y_position"]),
-    )
-    return LeaderEvidence(*_look_up(own, context, two_way))
+
+    vehicle: Integers
+    usual: Integers
 
 
-class _Own(NamedTuple):
+class Own(NamedTuple):
+    """Rows as arrays, NOBODY (NaN) where not told; position is that along the road [m]."""
+
     vehicle: Integers
     frame: Integers
-    leader: Integers
     lane: Integers
     position: Doubles
 
 
+def leader_evidence(own: Own, leader: Named, context: Context, *, two_way: bool) -> LeaderEvidence:
+    """Look every row's leader up in `context` at the row's own frame.
+
+    Args:
+        context: of the whole recording.
+        two_way: whether a leader may stand at lower y (arterials).
+    """
+    at = _places(own, leader.vehicle, context)
+    gap, spacing = _distances(own, at, context, two_way)
+    unreciprocated = _contradicted(own, at, context.follower)
+    unreciprocated |= _claimed(own, leader.usual, context, context.follower)
+    return LeaderEvidence(gap, spacing, unreciprocated, _away(own, leader.vehicle, at, context))
+
+
+def unreciprocated_followers(own: Own, follower: Named, context: Context) -> Mask:
+    """Rows whose follower names another leader, or that fail to name one who names them.
+
+    Also those that for a moment name a vehicle of the recording without a row at that time.
+
+    Args: as of `leader_evidence`.
+    """
+    at = _places(own, follower.vehicle, context)
+    wrong = _contradicted(own, at, context.leader)
+    wrong |= _claimed(own, follower.usual, context, context.leader)
+    wrong |= (follower.usual != NOBODY) & (at == _NOT_THEN)
+    return wrong
+
+
+def _claimed(own: Own, usual: Integers, theirs: Context, back: Integers) -> Mask:
+    """Rows that name another for a moment while the usual one still names them back."""
+    wrong = np.zeros(usual.size, np.bool_)
+    if (usual > 0).any():
+        at = _places(own, usual, theirs)
+        wrong[at >= 0] = back[at[at >= 0]] == own.vehicle[at >= 0]
+    return wrong
+
+
 @njit(cache=True, nogil=True)
-def _look_up(own: _Own, theirs: Context, two_way: bool) -> tuple[Doubles, Doubles, Mask, Mask]:
-    rows = own.vehicle.size
-    gap = np.full(rows, np.nan)
-    spacing = np.full(rows, np.nan)
-    unreciprocated = np.zeros(rows, np.bool_)
-    away = np.zeros(rows, np.bool_)
-    named = _NONE
+def _places(own: Own, named: Integers, theirs: Context) -> Longs:
+    """Row of the named vehicle in the row's frame.
+
+    _NOT_THEN where it has rows and none of that frame, _NOT_HERE where it has none at all or
+    nobody is named.
+    """
+    places = np.full(named.size, _NOT_HERE, np.int64)
+    vehicle = NOBODY
     start = end = at = 0
-    for row in range(rows):
-        if own.leader[row] < 1:
+    for row in range(named.size):
+        if named[row] < 1:
             continue
-        if own.leader[row] != named:
-            named = own.leader[row]
-            block = np.searchsorted(theirs.vehicles, named)
+        if named[row] != vehicle:
+            vehicle = named[row]
+            block = np.searchsorted(theirs.vehicles, vehicle)
             start = end = 0
-            if block < theirs.vehicles.size and theirs.vehicles[block] == named:
+            if block < theirs.vehicles.size and theirs.vehicles[block] == vehicle:
                 start, end = theirs.starts[block], theirs.starts[block + 1]
             at = start
-        # The next row mostly wants the next frame of the same leader.
+        if start == end:
+            continue
+        # The next row mostly wants the next frame of the same vehicle.
         if at < end and theirs.frame[at] != own.frame[row]:
             if at + 1 < end and theirs.frame[at + 1] == own.frame[row]:
                 at += 1
             else:
                 at = start + np.searchsorted(theirs.frame[start:end], own.frame[row])
-        if at >= end or theirs.frame[at] != own.frame[row]:
-            if start < end:
-                came, left = theirs.frame[start], theirs.frame[end - 1]
-                whole = 0 < theirs.total[start] <= left - came + 1
-                away[row] = whole and not came <= own.frame[row] <= left
+        if at < end and theirs.frame[at] == own.frame[row]:
+            places[row] = at
+        else:
+            places[row] = _NOT_THEN
             at = start
-            continue
-        ahead = theirs.position[at] - own.position[row]
-        if two_way:
-            ahead = abs(ahead)
-        spacing[row] = ahead
-        if own.lane[row] == theirs.lane[at]:
-            gap[row] = ahead - theirs.length[at]
-        follower = theirs.follower[at]
-        unreciprocated[row] = follower >= 0 and follower != own.vehicle[row]
-    return gap, spacing, unreciprocated, away
+    return places
+
+
+@njit(cache=True, nogil=True)
+def _distances(own: Own, at: Longs, theirs: Context, two_way: bool) -> tuple[Doubles, Doubles]:
+    gap = np.full(at.size, np.nan)
+    spacing = np.full(at.size, np.nan)
+    for row in range(at.size):
+        if at[row] >= 0:
+            ahead = theirs.position[at[row]] - own.position[row]
+            if two_way:
+                ahead = abs(ahead)
+            spacing[row] = ahead
+            if own.lane[row] == theirs.lane[at[row]]:
+                gap[row] = ahead - theirs.length[at[row]]
+    return gap, spacing
+
+
+@njit(cache=True, nogil=True)
+def _contradicted(own: Own, at: Longs, back: Integers) -> Mask:
+    """Rows that name a vehicle whose own row names another one back."""
+    wrong = np.zeros(at.size, np.bool_)
+    for row in range(at.size):
+        if at[row] >= 0:
+            wrong[row] = back[at[row]] >= 0 and back[at[row]] != own.vehicle[row]
+    return wrong
+
+
+@njit(cache=True, nogil=True)
+def _away(own: Own, leader: Integers, at: Longs, theirs: Context) -> Mask:
+    away = np.zeros(at.size, np.bool_)
+    for row in range(at.size):
+        if at[row] == _NOT_THEN:
+            block = np.searchsorted(theirs.vehicles, leader[row])
+            first, last = theirs.starts[block], theirs.starts[block + 1] - 1
+            came, left = theirs.frame[first], theirs.frame[last]
+            whole = 0 < theirs.total[first] <= left - came + 1
+            away[row] = whole and not came <= own.frame[row] <= left
+    return away

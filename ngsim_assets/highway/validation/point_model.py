@@ -1,7 +1,8 @@
 """TrajectoryPoint narrowed to one site: the ranges of its rows, in the model and nowhere else.
 
 Belongs here: which field of a point is bounded by which fact of a site. Does not belong here:
-the facts (sites.py), rules that need more than one row (validation_rules.py).
+the facts (sites.py), rules that need more than one row
+(rules_across_rows.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which positions cannot be where the rest of their track says: frozen, spiked, teleported.
 
 Belongs here: the judgement of positions along one vehicle's track, compiled. Does not belong
-here: thresholds and their reasons (validation_rules.py), anything about other vehicles.
+here: thresholds and their reasons (parameters.py), anything about other vehicles.
 
 A track is cut at every step between consecutive rows that neither the delivered speeds nor the
 neighbouring steps explain. A jump does not tell which of its two ends is wrong, so no row is
@@ -38,7 +38,7 @@ _LOOK_BACK: Final = 64
 
 
 class PositionLimits(NamedTuple):
-    """What a believable track may look like; validation_rules.py gives the numbers and why.
+    """What a believable track may look like; parameters.py gives the numbers and why.
 
     Attributes:
         along, lateral: m a step may differ from what explains it.

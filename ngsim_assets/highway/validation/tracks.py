@@ -2,7 +2,7 @@
 
 Belongs here: evidence drawn from several believed rows of one vehicle, compiled. Does not
 belong here: positions that cannot be (position_faults.py), other vehicles (leaders.py),
-thresholds (validation_rules.py).
+thresholds (parameters.py).
 """
 
 from __future__ import annotations
@@ -36,27 +36,44 @@ UNKNOWN: Final = -1
 
 
 class Differences(NamedTuple):
-    """Per row, NaN at the ends of a track, at gaps, and for rows not believed.
+    """Per row, NaN (excesses: -inf) at the ends of a track, at gaps, and for rows not believed.
 
     Attributes:
         velocity_x, velocity_y: m/s, central differences. acceleration_x, acceleration_y: m/s²,
             second differences.
-        pace_low, pace_high: m/s, the range of speeds along the path around the row.
+        speed_excess: m/s by which the delivered speed lies outside the range of speeds along
+            the path around the row; negative inside.
+        acceleration_excess: m/s² by which the delivered acceleration lies outside the range of
+            changes of the delivered speed around the row; negative inside.
     """
 
     velocity_x: Floats
     velocity_y: Floats
     acceleration_x: Floats
     acceleration_y: Floats
-    pace_low: Floats
-    pace_high: Floats
+    speed_excess: Floats
+    acceleration_excess: Floats
+
+
+class Motion(NamedTuple):
+    """As delivered, NaN where not told: x, y [m], speed [m/s], acceleration [m/s²]."""
+
+    x: Floats
+    y: Floats
+    speed: Floats
+    acceleration: Floats
 
 
 @njit(cache=True, nogil=True)
 def differences(
-    vehicle: Integers, frame: Integers, x: Floats, y: Floats, believed: Mask
+    vehicle: Integers, frame: Integers, motion: Motion, clip: float, believed: Mask
 ) -> Differences:
-    """Differentiate believed positions over consecutive frames; x and y in m."""
+    """Differentiate believed rows over consecutive frames.
+
+    Args:
+        clip: m/s² at which delivered accelerations saturate; changes of speed count so far.
+    """
+    x, y, speed, acceleration = motion
     rows = vehicle.size
     at = np.flatnonzero(believed)
     result = Differences(
@@ -64,11 +81,14 @@ def differences(
         np.full(rows, np.nan),
         np.full(rows, np.nan),
         np.full(rows, np.nan),
-        np.full(rows, np.nan),
-        np.full(rows, np.nan),
+        np.full(rows, -np.inf),
+        np.full(rows, -np.inf),
     )
     chord = 2 * _REACH
     pace = np.full(at.size, np.nan)
+    slope = np.full(at.size, np.nan)  # since the row before
+    for k in range(1, at.size):
+        slope[k] = (speed[at[k]] - speed[at[k - 1]]) / FRAME
     for k in range(1, at.size - 1):
         before, here, after = at[k - 1], at[k], at[k + 1]
         if vehicle[before] != vehicle[after] or frame[after] - frame[before] != 2:
@@ -82,12 +102,21 @@ def differences(
             if vehicle[first] == vehicle[last] and frame[last] - frame[first] == chord:
                 dx, dy = x[last] - x[first], y[last] - y[first]
                 pace[k] = np.sqrt(dx * dx + dy * dy) / (chord * FRAME)
+                low, high, told = clip, -clip, acceleration[here]
+                for step in range(k - _REACH + 1, k + _REACH + 1):
+                    low, high = min(low, slope[step]), max(high, slope[step])
+                    told += slope[step]
+                if not np.isnan(told):
+                    result.acceleration_excess[here] = max(
+                        acceleration[here] - min(high, clip), max(low, -clip) - acceleration[here]
+                    )
     for k in range(_REACH, at.size - _REACH):
         earlier, now, later = pace[k - _REACH], pace[k], pace[k + _REACH]
         # all three, or the row is too near an end or a gap for its pace to be known
-        if not np.isnan(earlier + now + later):
-            result.pace_low[at[k]] = min(earlier, now, later)
-            result.pace_high[at[k]] = max(earlier, now, later)
+        if not np.isnan(earlier + now + later + speed[at[k]]):
+            result.speed_excess[at[k]] = max(
+                speed[at[k]] - max(earlier, now, later), min(earlier, now, later) - speed[at[k]]
+            )
     return result
 
 

@@ -58,9 +58,8 @@ def test_only_labelled_rows_differ(
     untouched = numbered.join(labels, on="row", how="anti")
     known = untouched.join(sound, on=sound.columns, how="semi", nulls_equal=True)
     assert known.height == untouched.height
-    faulty = numbered.join(
-        labels.filter(pl.col("fault") != "exact_duplicate").select("row"), on="row"
-    )
+    same = ["exact_duplicate", "late_line"]
+    faulty = numbered.join(labels.filter(~pl.col("fault").is_in(same)).select("row"), on="row")
     assert faulty.join(sound, on=sound.columns, how="semi", nulls_equal=True).is_empty()
     missing = labels.filter(pl.col("row").is_null())
     assert set(missing["fault"]) == MISSING
@@ -78,7 +77,10 @@ def test_labels_tell_the_row_as_delivered(spoiled: tuple[pl.DataFrame, pl.DataFr
     found = rows[present["row"].to_list()]
     assert found.select(KEY).equals(present.select(KEY))
     assert (present["source_row"] == present["row"] + 1).all()
-    assert rows.select(KEY).equals(rows.select(KEY).sort(KEY))
+    in_place = rows.with_row_index("row").join(
+        labels.filter(fault="late_line").select(pl.col("row").cast(pl.UInt32)), on="row", how="anti"
+    )
+    assert in_place.select(KEY).equals(in_place.select(KEY).sort(KEY))
 
 
 def test_faults_are_what_they_are_called(
@@ -113,6 +115,27 @@ def test_faults_are_what_they_are_called(
     assert ((contradiction["v_vel"] - contradiction["v_vel_true"]).abs() > 1_900).all()
     assert (contradiction["v_vel"] >= 0).all()
     assert not of("lane_out_of_range")["lane_id"].is_between(1, 8).any()
+    for column, rest in (("v_width", "width"), ("space_headway", "headway")):
+        assert (of(f"negative_{rest}")[column] < 0).all()
+    assert not of("class_out_of_range")["v_class"].is_between(1, 3).any()
+    assert (of("length_out_of_range")["v_length"] > 9_843).all()
+    assert (of("width_out_of_range")["v_width"] > 1_313).all()
+    hard = of("acceleration_contradicts_speed")
+    assert hard["v_acc"].abs().is_between(2_360, 2_890).all()
+    assert (hard["v_acc"] * hard["v_acc_true"] <= 0).all()
+    off_map = of("displaced_on_map")
+    assert (off_map["local_y"] == off_map["local_y_true"]).all()
+    assert (
+        (off_map["global_x"] - off_map["global_x_true"]).pow(2)
+        + (off_map["global_y"] - off_map["global_y_true"]).pow(2)
+        > 11_000**2
+    ).all()
+    times = of("wrong_headway").filter(pl.col("v_vel") > 0)
+    assert ((times["space_headway"] / times["v_vel"] * 100 - times["time_headway"]).abs() < 1).all()
+    assert (
+        of("wrong_time_headway")["time_headway"] != of("wrong_time_headway")["time_headway_true"]
+    ).all()
+    assert (of("wrong_follower")["following"] != of("wrong_follower")["following_true"]).all()
     flips = of("lane_flip")
     assert ((flips["lane_id"] - flips["lane_id_true"]).abs() == 2).all()
     assert flips["lane_id"].is_between(1, 8).all()
@@ -120,6 +143,20 @@ def test_faults_are_what_they_are_called(
     assert ((clock["global_time"] - clock["global_time_true"]) % 100 != 0).all()
     stretched = of("length_change")
     assert (stretched["v_length"] > stretched["v_length_true"]).all()
+
+
+def test_late_lines_stand_behind_rows_of_their_track_that_are_later(
+    spoiled: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    rows, labels = spoiled
+    late = labels.filter(fault="late_line").select(pl.col("row") - 1, "vehicle_id", "frame_id")
+    before = rows.with_row_index("row").cast({"row": pl.Int64}).select("row", *KEY)
+    first = late.join(
+        late.with_columns(pl.col("row") + 1, pl.col("frame_id") + 1), on=["row", *KEY], how="anti"
+    ).join(before, on="row", suffix="_before")
+    assert first.height > 20
+    assert (first["vehicle_id"] == first["vehicle_id_before"]).all()
+    assert (first["frame_id"] < first["frame_id_before"]).all()
 
 
 def test_overlapping_vehicles_overlap(spoiled: tuple[pl.DataFrame, pl.DataFrame]) -> None:

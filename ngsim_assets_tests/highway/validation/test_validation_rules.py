@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from ngsim_assets.highway.clean import CleaningParameters
 from ngsim_assets.highway.sites import US_101
 from ngsim_assets.highway.validate import (
     accepted,
@@ -13,6 +14,7 @@ from ngsim_assets.highway.validate import (
     neighbours,
     reason_counts,
 )
+from ngsim_assets.highway.validation.parameters import ValidationParameters
 from ngsim_assets_tests.highway.synthetic import (
     feet,
     reasons_by_frame,
@@ -68,8 +70,12 @@ def test_one_faulty_row_is_rejected_for_its_fault_and_nobody_else(fault: str) ->
         ({"lane_id": 2}, "lane_blip"),
         ({"lane_id": 9999}, "lane_not_told"),
         ({"v_vel": feet(25.0)}, "speed_contradicts_position"),
+        ({"v_acc": feet(-8.0)}, "acceleration_contradicts_speed"),
         ({"space_headway": 60.0}, "headway_contradicts_positions"),
+        ({"time_headway": 9.0}, "headways_contradict_each_other"),
         ({"global_x": 0.0}, "coordinates_off_site"),
+        ({"global_y": shifted("global_y", 3.0)}, "map_contradicts_position"),
+        ({"global_x": shifted("global_x", -3.0)}, "map_contradicts_position"),
         ({"source_text": "3 60 x"}, "optional_cell_unreadable"),
     ],
 )
@@ -182,6 +188,69 @@ def test_gaps_are_flagged_once_each_and_missing_frames_once_per_vehicle() -> Non
     ]
 
 
+def test_a_gap_that_cleaning_leaves_open_is_told_from_one_it_fills() -> None:
+    frames = pl.col("frame_id")
+    flags = [
+        verdicts(CLEAN.filter((pl.col("vehicle_id") != 3) | (frames < 50) | (frames >= end)))
+        for end in (68, 69, 70, 71)
+    ]
+    assert [found["flags"].to_list()[-1] for found in flags] == [
+        ["gap"], ["gap"], ["long_gap"], ["long_gap"],
+    ]  # fmt: skip
+    assert ValidationParameters().long_gap == CleaningParameters().gap_limit
+
+
+def test_a_headway_apart_from_those_around_is_flagged_though_its_leader_is_not_there() -> None:
+    gone = CLEAN.filter((pl.col("vehicle_id") != 1) | ~pl.col("frame_id").is_between(50, 80))
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 64)
+    found = verdicts(replaced(gone, stretch, space_headway=120.0)).filter(pl.col("vehicle_id") == 3)
+    assert found["frame"].to_list() == list(range(60, 65))
+    assert found["flags"].to_list() == [["headway_jumps"]] * 5
+    found = verdicts(replaced(gone, stretch, preceding=9)).filter(pl.col("vehicle_id") == 3)
+    assert found["frame"].to_list() == list(range(60, 65))
+    assert found["flags"].to_list() == [["leader_changes_alone"]] * 5
+
+
+def test_a_leader_that_comes_between_for_a_moment_is_believed() -> None:
+    # vehicle 2 cuts in before vehicle 3 and goes: nearer by as much as the headway says
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 64)
+    raw = CLEAN.filter((pl.col("vehicle_id") != 1) | ~pl.col("frame_id").is_between(50, 80))
+    raw = replaced(raw, stretch, preceding=9, space_headway=40.0, time_headway=0.0)
+    assert verdicts(raw).filter(pl.col("vehicle_id") == 3).is_empty()
+
+
+@pytest.mark.parametrize("length", [1, 4, 12])
+def test_coordinates_that_leave_the_local_position_are_flagged_in_whatever_direction(
+    length: int,
+) -> None:
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 59 + length)
+    for aside, along in ((3.0, 0.0), (0.0, 3.0), (0.0, -3.0), (-2.5, 2.5), (200.0, 50.0)):
+        raw = replaced(
+            CLEAN, stretch, global_x=shifted("global_x", aside), global_y=shifted("global_y", along)
+        )
+        found = verdicts(raw)
+        assert found["frame"].to_list() == list(range(60, 60 + length))
+        assert found["flags"].to_list() == [["map_contradicts_position"]] * length
+
+
+def test_lines_out_of_order_are_told_only_of_a_file_that_has_an_order() -> None:
+    late = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 61)
+    moved = CLEAN.with_columns(pl.col("source_row") * 2)
+    moved = replaced(moved, late, source_row=pl.col("source_row") + 2 * 7 + 1)
+    moved = moved.sort("source_row").with_columns(source_row=pl.int_range(2, pl.len() + 2))
+    expected = [(3, 60, ["line_out_of_order"]), (3, 61, ["line_out_of_order"])]
+    columns = ["vehicle_id", "frame", "flags"]
+    assert verdicts(moved).select(columns).rows() == expected
+    backwards = moved.with_columns(source_row=10_000 - pl.col("source_row"))
+    assert verdicts(backwards).select(columns).rows() == expected
+    shuffled = moved.with_columns(pl.col("source_row").shuffle(seed=3))
+    assert verdicts(shuffled).is_empty()
+    by_time = CLEAN.sort("frame_id", "vehicle_id").with_columns(
+        source_row=pl.int_range(2, pl.len() + 2)
+    )
+    assert verdicts(by_time).is_empty()
+
+
 def test_a_rejected_row_leaves_no_gap_behind() -> None:
     found = verdicts(replaced(CLEAN, ROW, v_vel=-1.0))
     assert "gap" not in found["flags"].explode().to_list()
@@ -214,9 +283,18 @@ def test_overlap_with_the_leader_and_who_follows_whom() -> None:
     longer = replaced(CLEAN, pl.col("vehicle_id") == 1, local_y=shifted("local_y", -27.0))
     flags = verdicts(longer).filter(pl.col("vehicle_id") == 3)["flags"].to_list()
     assert flags == [["overlap_with_leader", "headway_contradicts_positions"]] * 120
-    other = replaced(CLEAN, ROW, following=7)
-    found = verdicts(other)
-    assert found.drop("source_row").rows() == [(5, 60, [], ["leader_not_reciprocated"])]
+    # for a moment: the row between two that agree is wrong, and not who says what they say
+    for stranger in (0, 1, 7):
+        found = verdicts(replaced(CLEAN, ROW, following=stranger))
+        assert found.drop("source_row").rows() == [(3, 60, [], ["follower_not_reciprocated"])]
+    for stranger in (5, 7):
+        found = verdicts(replaced(CLEAN, ROW, preceding=stranger))
+        assert found.select("vehicle_id", "frame", "reasons").rows() == [(3, 60, [])]
+        assert "leader_not_reciprocated" in found["flags"].item().to_list()
+    # for good: two vehicles say otherwise, and both are named
+    found = verdicts(replaced(CLEAN, pl.col("vehicle_id") == 3, following=6))
+    flags = found.explode("flags").select("vehicle_id", "flags").unique().sort("vehicle_id")
+    assert flags.rows() == [(3, "follower_not_reciprocated"), (5, "leader_not_reciprocated")]
 
 
 def test_a_leader_that_has_left() -> None:
