@@ -24,8 +24,8 @@ _BIN = 3
 _FITS = 3
 _SWAY = 4.0e-3
 _TUKEY = 4.685
-# Half width in rows of the neighbourhood: bursts of up to 9 frames stand out from it.
-_NEIGHBOURS = 10
+# s; bins are no longer, since the coarse fit has to tell its own frequencies from their aliases.
+_LONGEST_BIN = 0.5
 # Metres below which residuals of the coarse fit are not worth a smaller weight.
 _LEAST_SIGMA = 0.05
 
@@ -37,12 +37,15 @@ class Test(NamedTuple):
         cutoff, seconds: of the coarse fit, in Hz; per frame.
         sigmas, least: a row deviates by more than least (m) + sigmas x the robust standard
             deviation of its stretch, in either axis.
+        neighbours: half width in rows of what a row is compared with; bursts of nearly as many
+            rows stand out from it.
     """
 
     cutoff: float
     seconds: float
     sigmas: float
     least: float
+    neighbours: int
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +123,7 @@ def _flag(frame: Any, x: Any, z: Any, width: int, test: Test, work: Any, outlier
         hit[i] = 0.0
         if abs(rest[i]) > limit:
             nearby = 0
-            for k in range(max(0, i - _NEIGHBOURS), min(n, i + _NEIGHBOURS + 1)):
+            for k in range(max(0, i - test.neighbours), min(n, i + test.neighbours + 1)):
                 work[3, nearby] = rest[k]
                 nearby += 1
             if abs(rest[i] - median(work[3], nearby)) > limit:
@@ -159,7 +162,7 @@ def flag_outliers(
         longest = max(longest, start[k + 1] - start[k])
         frames = max(frames, frame[start[k + 1] - 1] - frame[start[k]] + 1)
     middle, weight, z = np.empty(frames), np.empty(frames), np.empty(frames)
-    work = np.empty((4, max(frames, longest, 2 * _NEIGHBOURS + 1)))
+    work = np.empty((4, max(frames, longest, 2 * test.neighbours + 1)))
     scratch = np.empty((3, frames))
     for k in range(first, last):
         a, b = start[k], start[k + 1]
@@ -169,7 +172,8 @@ def flag_outliers(
             values = (y if axis == 0 else x)[a:b]
             width = _BIN
             size = (frame[b - 1] - frame[a]) // _BIN + 1
-            if 2 * _medians(frame[a:b], values, size, middle, weight) < size:
+            whole = _medians(frame[a:b], values, size, middle, weight)
+            if _BIN * test.seconds > _LONGEST_BIN or 2 * whole < size:
                 width = 1
                 size = frame[b - 1] - frame[a] + 1
                 _singles(frame[a:b], values, size, middle, weight)

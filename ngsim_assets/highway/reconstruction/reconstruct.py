@@ -17,7 +17,7 @@ from numba import njit
 
 from ngsim_assets.highway.reconstruction.kinematics import hold, order, standing
 from ngsim_assets.highway.reconstruction.robust import fill, robust_sigma
-from ngsim_assets.highway.reconstruction.stiffness import Spectrum, cutoff_frequency
+from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency
 from ngsim_assets.highway.reconstruction.whittaker import solve
 
 OBSERVED, REPAIRED, IMPUTED = 0, 1, 2
@@ -28,21 +28,26 @@ GRID = 2.0**-17
 
 # Places of the axes in the work space; x is across the road, y along it.
 _ACROSS, _ALONG = 0, 1
-# Against weights of 1 this leaves steps of micrometres, which `order` and `hold` remove.
+# Against weights of 1, and this share of the stiffness, it leaves steps of micrometres, which
+# `order` and `hold` remove.
 _HOLD = 1.0e6
+_HELD_STIFFNESS = 1.0e-4
 _FITS = 3
 _CONSTRAINED_FITS = 12
 _LIMITED_FITS = 4
 # m/s³; what drivers have at any time is nothing that stands out.
 _LEAST_JERK = 0.3
-# Frames; rejected points in a longer row are not a burst of errors.
-_LONGEST_BURST = 9
-# Half width in frames of the window that tells a manoeuvre from a jerky track.
-_MANOEUVRE = 4
+# Cycles per frame; what is faster cannot be told from what is slower.
+_HIGHEST = 0.4
 
 
 class Options(NamedTuple):
-    """Parameters of `CleaningParameters` and `RobustWhittaker` as the kernels take them."""
+    """Parameters of `CleaningParameters` and `RobustWhittaker` as the kernels take them.
+
+    Attributes:
+        burst: frames; rejected points in a longer row are not a burst of errors.
+        manoeuvre: half width in frames of the window that tells one from a jerky track.
+    """
 
     seconds: float
     cutoff: float
@@ -56,6 +61,8 @@ class Options(NamedTuple):
     one_way: bool
     acceleration: float
     jerk: float
+    burst: int
+    manoeuvre: int
 
 
 class Axis(NamedTuple):
@@ -74,7 +81,7 @@ class Axis(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _bisquare(y: Any, z: Any, seen: Any, scale: float, w: Any) -> None:
+def _bisquare(y: Any, z: Any, seen: Any, scale: float, burst: int, w: Any) -> None:
     """Tukey's weights of the residuals; weights as seen where most would be lost."""
     n = len(y)
     total = kept = 0
@@ -90,11 +97,11 @@ def _bisquare(y: Any, z: Any, seen: Any, scale: float, w: Any) -> None:
         for i in range(n):
             w[i] = seen[i]
         return
-    _believe_runs(y, z, seen, w)
+    _believe_runs(y, z, seen, burst, w)
 
 
 @njit(cache=True, nogil=True)
-def _believe_runs(y: Any, z: Any, seen: Any, w: Any) -> None:
+def _believe_runs(y: Any, z: Any, seen: Any, burst: int, w: Any) -> None:
     """Give weight back to rejected points in a row, on one side, for longer than a burst.
 
     Such a row is what the vehicle did, a start or a brake the fit was too stiff for; and so is
@@ -112,22 +119,23 @@ def _believe_runs(y: Any, z: Any, seen: Any, w: Any) -> None:
             or (w[last + 1] == 0.0 and (y[last + 1] > z[last + 1]) == (y[first] > z[first]))
         ):
             last += 1
-        if last - first >= _LONGEST_BURST or first == 0 or last == n - 1:
+        if last - first >= burst or first == 0 or last == n - 1:
             for i in range(first, last + 1):
                 w[i] = seen[i]
         first = last + 1
 
 
 @njit(cache=True, nogil=True)
-def _loosen(z: Any, tail: float, least: float, p: Any, work: Any) -> None:
-    """Weights of third differences by Student's t with `tail` degrees of freedom.
+def _loosen(z: Any, options: Options, least: float, p: Any, work: Any) -> None:
+    """Weights of third differences by Student's t with `options.tail` degrees of freedom.
 
     Where the jerk of the 0.9 s around stands out from the rest of the stretch (a brake, a
     start), the penalty gives way; elsewhere it is as it was. `least` is the squared third
     difference below which none stands out.
     """
+    reach, tail = options.manoeuvre, options.tail
     rows = len(z) - 3
-    if rows < 2 * _MANOEUVRE + 1:
+    if rows < 2 * reach + 1:
         return
     mean = clipped = energy = 0.0
     for i in range(rows):
@@ -139,14 +147,14 @@ def _loosen(z: Any, tail: float, least: float, p: Any, work: Any) -> None:
         energy += min(work[i], (3.0 * clipped / rows) ** 2)
     energy = max(energy / rows, least)
     total = 0.0
-    for i in range(min(_MANOEUVRE, rows)):
+    for i in range(min(reach, rows)):
         total += work[i]
     for i in range(rows):
-        if i + _MANOEUVRE < rows:
-            total += work[i + _MANOEUVRE]
-        if i > _MANOEUVRE:
-            total -= work[i - _MANOEUVRE - 1]
-        count = min(i + _MANOEUVRE, rows - 1) - max(i - _MANOEUVRE, 0) + 1
+        if i + reach < rows:
+            total += work[i + reach]
+        if i > reach:
+            total -= work[i - reach - 1]
+        count = min(i + reach, rows - 1) - max(i - reach, 0) + 1
         p[i] = (tail + 1.0) / (tail + max(total, 0.0) / count / energy)
 
 
@@ -166,8 +174,10 @@ def _fit(axis: Axis, seen: Any, options: Options, s: Any, scratch: Any) -> float
     sigma = 0.0
     for k in range(_FITS):
         if k > 0:
-            _bisquare(y, z, seen, options.sigmas * max(options.least_sigma, sigma), w)
-            _loosen(z, options.tail, least, p, scratch[0])
+            _bisquare(
+                y, z, seen, options.sigmas * max(options.least_sigma, sigma), options.burst, w
+            )
+            _loosen(z, options, least, p, scratch[0])
         solve(y, w, p, s, axis.stiffness, axis.sway, 0.0, scratch, z)
         sigma = robust_sigma(y, z, w, scratch[0])
     return sigma
@@ -182,6 +192,7 @@ def _constrain(axis: Axis, sign: float, still: Any, s: Any, scratch: Any) -> Non
     """
     z = axis.z
     n = len(z)
+    force = _HOLD * max(1.0, _HELD_STIFFNESS * axis.stiffness)
     fill(s, n, -1.0)
     for _ in range(_CONSTRAINED_FITS):
         changed = False
@@ -195,7 +206,7 @@ def _constrain(axis: Axis, sign: float, still: Any, s: Any, scratch: Any) -> Non
                 s[i] = held
         if not changed:
             break
-        solve(axis.y, axis.w, axis.p, s, axis.stiffness, axis.sway, _HOLD, scratch, z)
+        solve(axis.y, axis.w, axis.p, s, axis.stiffness, axis.sway, force, scratch, z)
     hold(z, still)
     if sign != 0.0:
         order(z, sign, scratch[0])
@@ -230,7 +241,7 @@ def _stiffen(z: Any, options: Options, p: Any) -> bool:
             or abs(z[i + 2] - 2.0 * z[i + 1] + z[i]) > step
         ):
             found = True
-            for k in range(max(0, i - _MANOEUVRE), min(n - 3, i + _MANOEUVRE + 1)):
+            for k in range(max(0, i - options.manoeuvre), min(n - 3, i + options.manoeuvre + 1)):
                 p[k] = min(p[k] * 4.0, 1.0e4)
     return found
 
@@ -285,8 +296,8 @@ def _view(work: Any, axis: int, n: int, stiffness: Any, options: Options) -> Axi
 
 
 @njit(cache=True, nogil=True)
-def _observed(state: Any, seen: Any) -> None:
-    """1 in `seen` where a point is observed; everywhere, if none is."""
+def _observed(state: Any, seen: Any) -> int:
+    """1 in `seen` where a point is observed; everywhere, if none is. Returns how many."""
     n = len(state)
     count = 0
     for i in range(n):
@@ -294,6 +305,8 @@ def _observed(state: Any, seen: Any) -> None:
         count += 1 if state[i] == OBSERVED else 0
     if count == 0:
         fill(seen, n, 1.0)
+        count = n
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -328,7 +341,7 @@ def reconstruct_stretches(
     x: Any,
     y: Any,
     state: Any,
-    table: Spectrum,
+    tables: Any,
     options: Options,
     place: Any,
 ) -> None:
@@ -338,15 +351,18 @@ def reconstruct_stretches(
         start: first point of every stretch, and one more.
         x, y: metres; read only where `state` is OBSERVED, unless a stretch has no such point.
         state: OBSERVED points that turn out to be outliers become REPAIRED.
+        tables: of `stiffness.spectra`.
         place: rows x, y, on the grid; written.
     """
     longest = 0
     for k in range(first, last):
         longest = max(longest, start[k + 1] - start[k])
-    size = len(table.cutoffs)
+    dense, sparse = tables
+    size = max(len(dense.cutoffs), len(sparse.cutoffs))
+    most = longest // min(dense.bin_frames, sparse.bin_frames) + 1
     scratch = np.empty((3, longest))
-    bins = np.empty((longest // 3 + 1, size))
-    spectra = np.empty((5, longest // 3 + 1, size))
+    bins = np.empty((most, size))
+    spectra = np.empty((5, most, size))
     work = np.empty((2, 4, longest))
     seen, moves = np.empty(longest), np.empty(longest)
     s, still = np.empty(longest), np.empty(longest)
@@ -354,7 +370,8 @@ def reconstruct_stretches(
     for k in range(first, last):
         a, b = start[k], start[k + 1]
         n = b - a
-        _observed(state[a:b], seen)
+        # what is seen seldom pulls less; softened as much, the fit follows the same frequencies
+        share = _observed(state[a:b], seen) / n
         _moving(x[a:b], y[a:b], options.seconds, moves)
         wander = 0.0
         for axis in range(2):
@@ -365,21 +382,21 @@ def reconstruct_stretches(
                 continue
             cutoff = options.cutoff
             if cutoff <= 0.0:
-                sway = (table.bin_seconds / options.memory) ** 2
                 cutoff = cutoff_frequency(
                     work[axis, 0, :n],
                     seen,
                     moves,
-                    table,
+                    tables,
                     options.typical_cutoff,
-                    sway,
+                    options.memory,
                     spectra,
                     bins,
                 )
-            stiffness[axis] = (2.0 * math.sin(math.pi * cutoff * options.seconds)) ** -6.0
+            cutoff = min(cutoff, _HIGHEST / options.seconds)
+            stiffness[axis] = share * (2.0 * math.sin(math.pi * cutoff * options.seconds)) ** -6.0
             sigma = _fit(_view(work, axis, n, stiffness, options), seen, options, s, scratch)
             # what white error of that size leaves in the fit: a mean over 1 / (2 f D) points
-            wander = sigma * math.sqrt(2.0 * cutoff * options.seconds)
+            wander = sigma * math.sqrt(2.0 * cutoff * options.seconds / share)
         if n >= 3:
             _shape(work, n, stiffness, wander, options, still, s, scratch)
             for i in range(n):

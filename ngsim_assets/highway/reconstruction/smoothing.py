@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ngsim_assets.highway.reconstruction.reconstruct import Options, reconstruct_stretches
-from ngsim_assets.highway.reconstruction.stiffness import FloatArray, spectrum
+from ngsim_assets.highway.reconstruction.stiffness import FloatArray, spectra
 
 MOTION = (
     "x_position",
@@ -34,6 +34,9 @@ MOTION = (
     "jerk",
 )
 """Rows a method returns, in order; only the first two if it is differential."""
+
+# s: errors come in bursts up to the one, and the other to either side is looked at for a brake.
+_BURST, _MANOEUVRE = 0.9, 0.4
 
 # Below it, a second thread costs more than it saves.
 _POINTS_PER_THREAD = 20_000
@@ -111,7 +114,7 @@ class RobustWhittaker:
 
     Attributes:
         cutoff: Hz at which amplitudes are halved; None: chosen per vehicle and axis from the
-            data (`whittaker.cutoff_frequency`).
+            data (`stiffness.cutoff_frequency`).
         typical_cutoff: Hz, for tracks too short to tell: 0.25 Hz lies between the 1 s Thiemann
             et al. average speed over and the 4 s they average acceleration over.
         memory: s over which drivers keep an acceleration; beyond it the penalty acts on
@@ -142,7 +145,7 @@ class RobustWhittaker:
 
     def move(self, stretches: Stretches, limits: MotionLimits, threads: int | None) -> FloatArray:
         """Positions by the penalised fit; observed points it rejects become repaired."""
-        table = spectrum(limits.seconds)
+        tables = spectra(limits.seconds)
         options = Options(
             seconds=limits.seconds,
             cutoff=self.cutoff or 0.0,
@@ -156,13 +159,15 @@ class RobustWhittaker:
             one_way=limits.one_way,
             acceleration=limits.acceleration,
             jerk=limits.jerk,
+            burst=max(1, round(_BURST / limits.seconds)),
+            manoeuvre=round(_MANOEUVRE / limits.seconds),
         )
         place = np.empty((2, len(stretches.x)))
 
         def run(first: int, last: int) -> None:
             reconstruct_stretches(
                 first, last, stretches.start, stretches.x, stretches.y, stretches.state,
-                table, options, place,
+                tables, options, place,
             )  # fmt: skip
 
         share(run, stretches.start, threads)

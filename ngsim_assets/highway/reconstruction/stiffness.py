@@ -32,13 +32,20 @@ _TOP_BAND = 0.6
 _CROSSINGS = np.exp(np.linspace(np.log(0.08), np.log(1.3), 29))
 # Jerk spectrum of driving falls beyond the time scale of a stop-and-go manoeuvre (Hz).
 _DRIVING_CORNER = 0.1
-_BIN = 3
+# s; means over the first tell most, those over the second are for tracks with frames missing
+# throughout, as every tenth of ten a second.
+_BINS = (0.3, 1.0)
+# Cycles per bin up to which candidates are told apart; half a cycle is the end of all.
+_HIGHEST = 0.4
 _FEWEST_BINS = 8
 _LAGS = 3
 
 
 class Spectrum(NamedTuple):
-    """What `cutoff_frequency` needs to know about its candidates, for one frame interval."""
+    """What `cutoff_frequency` needs to know about its candidates, for bins of some frames.
+
+    A bin counts if `fewest` of its frames are observed.
+    """
 
     cutoffs: FloatArray
     stiffness: FloatArray
@@ -48,6 +55,8 @@ class Spectrum(NamedTuple):
     crossings: FloatArray
     log_models: FloatArray
     bin_seconds: float
+    bin_frames: int
+    fewest: int
 
 
 def stiffness_of(cutoff: FloatArray, seconds: float) -> FloatArray:
@@ -59,14 +68,23 @@ def stiffness_of(cutoff: FloatArray, seconds: float) -> FloatArray:
 
 
 @lru_cache(maxsize=8)
-def spectrum(seconds: float) -> Spectrum:
-    """Tables for frames `seconds` apart: responses of the candidates and spectra to fit.
+def spectra(seconds: float) -> tuple[Spectrum, Spectrum]:
+    """Tables for frames `seconds` apart: of all frames, and of tracks that have only a few."""
+    dense, sparse = (max(1, round(length / seconds)) for length in _BINS)
+    return spectrum(seconds, dense, dense), spectrum(seconds, sparse, 1)
+
+
+def spectrum(seconds: float, bin_frames: int, fewest: int) -> Spectrum:
+    """Responses of the candidates and spectra to fit, for means of `bin_frames` frames.
 
     Every model spectrum of jerk is that of driving, flat and falling with f^-2 beyond 0.1 Hz,
     plus that of position error, rising with f^6; they cross where the model is labelled.
     """
-    bin_seconds = _BIN * seconds
-    stiffness = stiffness_of(_CUTOFFS, bin_seconds)
+    bin_seconds = bin_frames * seconds
+    cutoffs = _CUTOFFS[_CUTOFFS * bin_seconds < _HIGHEST]
+    if len(cutoffs) < 2:
+        cutoffs = np.array([0.5, 1.0]) * _HIGHEST / bin_seconds
+    stiffness = stiffness_of(cutoffs, bin_seconds)
     angle = np.linspace(0.0, np.pi, 2001)
     response = 1.0 / (1.0 + stiffness[:, None] * (2.0 * np.sin(angle / 2.0)) ** 6)
     rest = (1.0 - response) ** 2
@@ -77,40 +95,44 @@ def spectrum(seconds: float) -> Spectrum:
         ],
         axis=1,
     )
-    centres = np.sqrt(_CUTOFFS[1:] * _CUTOFFS[:-1])
+    centres = np.sqrt(cutoffs[1:] * cutoffs[:-1])
     used = centres < _TOP_BAND
     centres = centres[used]
     crossing = _CROSSINGS[:, None]
     driving = (1.0 + (crossing / _DRIVING_CORNER) ** 2) / (1.0 + (centres / _DRIVING_CORNER) ** 2)
     return Spectrum(
-        cutoffs=_CUTOFFS,
+        cutoffs=cutoffs,
         stiffness=stiffness,
         leverage=response.mean(axis=1),
         correlation=np.ascontiguousarray(correlation),
-        band_width=np.diff(_CUTOFFS)[used],
+        band_width=np.diff(cutoffs)[used],
         crossings=_CROSSINGS,
         log_models=np.log(driving + (centres / crossing) ** 6),
         bin_seconds=bin_seconds,
+        bin_frames=bin_frames,
+        fewest=fewest,
     )
 
 
 @njit(cache=True, nogil=True)
-def _bin(y: Any, w: Any, binned: Any, weight: Any) -> int:
-    """Means of the bins whose frames are all observed, weight 0 elsewhere; how many there are.
+def _bin(y: Any, w: Any, frames: int, fewest: int, binned: Any, weight: Any) -> int:
+    """Means over bins of `frames`, weight 0 with under `fewest` observed; how many have weight.
 
-    The mean of some of a bin's frames would belong to another time than its middle.
+    The mean of some of a bin's frames belongs to another time than its middle, unless they are
+    always the same ones.
     """
     used = 0
-    for b in range(len(y) // _BIN):
+    for b in range(len(y) // frames):
         total = 0.0
         count = 0
-        for i in range(b * _BIN, (b + 1) * _BIN):
-            total += y[i]
-            count += 1 if w[i] > 0.0 else 0
-        full = count == _BIN
-        binned[b] = total / _BIN if full else 0.0
-        weight[b] = 1.0 if full else 0.0
-        used += 1 if full else 0
+        for i in range(b * frames, (b + 1) * frames):
+            if w[i] > 0.0:
+                total += y[i]
+                count += 1
+        counts = count >= fewest
+        binned[b] = total / count if counts else 0.0
+        weight[b] = 1.0 if counts else 0.0
+        used += 1 if counts else 0
     return used
 
 
@@ -216,11 +238,19 @@ def _cross_validated(y: Any, w: Any, z: Any, used: int, table: Spectrum) -> tupl
 
 @njit(cache=True, nogil=True)
 def cutoff_frequency(
-    y: Any, w: Any, moves: Any, table: Spectrum, typical: float, sway: float, scratch: Any, z: Any
+    y: Any,
+    w: Any,
+    moves: Any,
+    tables: Any,
+    typical: float,
+    memory: float,
+    scratch: Any,
+    z: Any,
 ) -> float:
     """Cut-off frequency in Hz that separates driving from position error in one stretch.
 
-    Two estimates from the same set of smooths of 0.3-s means:
+    Two estimates from the same set of smooths of means over 0.3 s, or over 1 s where not enough
+    frames are observed:
 
     - where the spectrum of jerk turns from falling (driving) to rising (error of position); it
       needs no assumption on the error's correlation, but is coarse;
@@ -237,19 +267,24 @@ def cutoff_frequency(
     Args:
         y, w, moves: positions in m of consecutive frames, weights 0 or 1, whether it moves.
         typical: Hz, for stretches without enough data.
-        sway: second-difference penalty per unit of stiffness.
-        scratch, z: work space, 5 x m x k and m x k with m at least len(y) // 3.
+        tables: of `spectra`. memory: s, see `smoothing.RobustWhittaker`.
+        scratch, z: work space, 5 x m x k and m x k with m the most bins, k the most candidates.
     """
-    bins = len(y) // _BIN
-    binned = np.empty(bins)
-    weight = np.empty(bins)
-    used = _bin(y, w, binned, weight)
+    binned, weight = np.empty(len(y)), np.empty(len(y))
+    table = tables[0]
+    used = _bin(y, w, table.bin_frames, table.fewest, binned, weight)
+    if 2 * used < len(y) // table.bin_frames:
+        table = tables[1]
+        used = _bin(y, w, table.bin_frames, table.fewest, binned, weight)
+    bins = len(y) // table.bin_frames
     if used < _FEWEST_BINS or 2 * used < bins:
         return typical
+    binned, weight = binned[:bins], weight[:bins]
+    sway = (table.bin_seconds / memory) ** 2
     solve_all(binned, weight, bins, table.stiffness, sway, scratch, z)
     used = 0
     for b in range(bins):
-        weight[b] *= moves[b * _BIN + _BIN // 2]
+        weight[b] *= moves[b * table.bin_frames + table.bin_frames // 2]
         used += 1 if weight[b] > 0.0 else 0
     if used < _FEWEST_BINS:
         return typical

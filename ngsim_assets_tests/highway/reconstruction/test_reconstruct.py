@@ -16,7 +16,7 @@ from ngsim_assets.highway.reconstruction.kinematics import (
 )
 from ngsim_assets.highway.reconstruction.reconstruct import GRID
 from ngsim_assets.highway.reconstruction.robust import median
-from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency, spectrum, stiffness_of
+from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency, spectra, stiffness_of
 from ngsim_assets.highway.reconstruction.whittaker import solve, solve_all
 from ngsim_assets_tests.highway import driven
 
@@ -58,7 +58,7 @@ def test_solving_for_all_stiffnesses_is_solving_for_each(seed: int, n: int) -> N
     random = np.random.default_rng(seed)
     y, w = random.standard_normal(n), np.ones(n)
     w[1:-1] = random.random(n - 2) > 0.2
-    stiffness = spectrum(0.1).stiffness
+    stiffness = spectra(0.1)[0].stiffness
     together = np.empty((n, len(stiffness)))
     solve_all(y, w, n, stiffness, 0.01, np.empty((5, n, len(stiffness))), together)
     alone = np.empty(n)
@@ -154,14 +154,14 @@ def test_held_runs_do_not_creep() -> None:
 
 def _cutoff(y: np.ndarray, moves: bool = True) -> float:
     n = len(y)
-    size = len(spectrum(0.1).cutoffs)
+    size = len(spectra(0.1)[0].cutoffs)
     return cutoff_frequency(
         np.ascontiguousarray(y - y[0]),
         np.ones(n),
         np.full(n, float(moves)),
-        spectrum(0.1),
+        spectra(0.1),
         0.25,
-        (0.3 / 5.0) ** 2,
+        5.0,
         np.empty((5, n // 3 + 1, size)),
         np.empty((n // 3 + 1, size)),
     )
@@ -193,7 +193,7 @@ def test_stiffness_comes_close_to_the_best_there_is(kind: str) -> None:
         }[kind]
         y = truth + error
         chosen.append(_error(y, truth, _cutoff(y)))
-        best.append(min(_error(y, truth, f) for f in spectrum(0.1).cutoffs))
+        best.append(min(_error(y, truth, f) for f in spectra(0.1)[0].cutoffs))
     assert np.mean(chosen) < 1.45 * np.mean(best)
 
 
