@@ -20,7 +20,7 @@ import typer
 
 from ngsim_assets import __version__, console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import commands, gallery, overview
+from ngsim_assets.highway import commands, gallery, overview, traffic_questions
 from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import open_platform
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 commands.add_to(app)
 gallery.add_to(app)
+traffic_questions.add_to(app)
 
 Paths = Annotated[
     list[Path], typer.Argument(help="Files, archives or folders of NGSIM data.", show_default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import UTC, datetime
 
@@ -14,7 +15,14 @@ from hypothesis import strategies as st
 from ngsim_assets.highway.clean import clean
 from ngsim_assets.highway.model import TRAFFIC_STATE
 from ngsim_assets.highway.sites import US_101
-from ngsim_assets.highway.traffic import GridTooFine, accumulate, merge, traffic_state
+from ngsim_assets.highway.traffic import (
+    LEAST_SHARE,
+    GridTooFine,
+    NoSuchCell,
+    accumulate,
+    merge,
+    traffic_state,
+)
 from ngsim_assets_tests.highway import driven
 
 seeds = st.integers(0, 2**31)
@@ -143,6 +151,31 @@ def test_nothing_is_lost_and_speed_is_flow_over_density(
     assert (seen["vehicles"] > 0).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.floats(0.5, 90.0), st.floats(0.5, 300.0), st.booleans())
+def test_cells_hold_every_unit_of_every_trajectory(
+    seed: int, duration: float, length: float, arterial: bool
+) -> None:
+    """To the nanosecond and to the 2^-30 m: not a rounding error is lost at any border."""
+    points = _random(seed, vehicles=3, arterial=arterial)
+    sums = accumulate(points.lazy(), duration=round(duration, 6), cell_length=length).collect()
+    distance, time = 0, 0
+    for vehicle in points.partition_by("vehicle_id"):
+        net: dict[int | None, float] = {}
+        units: dict[int | None, int] = {}
+        rows = vehicle.select("timestamp", "y_position", "direction").rows()
+        for (t0, y0, direction), (t1, y1, _) in itertools.pairwise(rows):
+            if (t1 - t0).total_seconds() > 2.0:
+                continue
+            size = math.floor(abs(y1 - y0) * 2.0**30 + 0.5)
+            net[direction] = net.get(direction, 0.0) + (y1 - y0)
+            units[direction] = units.get(direction, 0) + (size if y1 > y0 else -size)
+            time += round((t1 - t0).total_seconds() * 1e6) * 1000
+        distance += sum(-units[way] if net[way] < 0.0 else units[way] for way in units)
+    assert sums["distance_units"].sum() == distance
+    assert sums["nanoseconds"].sum() == time
+
+
 @settings(max_examples=30, deadline=None)
 @given(seeds)
 def test_parts_add_up_to_the_whole_and_order_does_not_matter(seed: int) -> None:
@@ -152,6 +185,79 @@ def test_parts_add_up_to_the_whole_and_order_does_not_matter(seed: int) -> None:
     assert traffic_state(shuffled.lazy()).collect().equals(whole)
     parts = [accumulate(part.lazy()) for part in points.partition_by("vehicle_id")]
     assert merge(parts).collect().equals(whole)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_directions_do_not_share_cells(seed: int) -> None:
+    points = _random(seed, arterial=True)
+    state = traffic_state(points.lazy()).collect()
+    place = ("lane_id", "direction", "time_start", "y_start")
+    assert state.select(place).n_unique() == state.height
+    for direction in (None, 1, 2):
+        of_one = pl.col("direction").eq_missing(direction)
+        seen = state.filter(of_one, pl.col("time_spent") > 0)
+        assert seen.height <= state.filter(of_one).height
+        assert seen.is_empty() or points.filter(of_one).height > 0
+    assert state.select(place).equals(state.select(place).sort(place))
+
+
+def test_traffic_both_ways_does_not_cancel() -> None:
+    up = driven.points(driven.narrow(1, 10.0 + np.arange(30.0)), direction=2)
+    down = driven.points(driven.narrow(2, 40.0 - np.arange(30.0)), direction=4)
+    state = traffic_state(pl.concat([up, down]).lazy()).collect()
+    assert dict(state.select("direction", "distance_travelled").rows()) == {2: 29.0, 4: 29.0}
+    assert (state["speed"] == 10.0).all()
+
+
+def test_noise_of_standing_vehicles_is_no_flow() -> None:
+    """A queue that stands, measured with 0.3 m of noise, stands."""
+    random = np.random.default_rng(3)
+    queue = driven.points(
+        pl.concat(
+            driven.narrow(i + 1, 45.0 - 7.0 * i + 0.3 * random.standard_normal(600))
+            for i in range(6)
+        )
+    )
+    state = traffic_state(queue.lazy()).collect()
+    assert abs(state["distance_travelled"].sum()) < 6 * 2.0
+    fine = traffic_state(queue.lazy(), duration=5.0, cell_length=1.0).collect()
+    assert (fine["flow"] < 0.0).any()
+    assert fine["distance_travelled"].sum() == pytest.approx(state["distance_travelled"].sum())
+
+
+def test_the_first_and_the_last_cells_have_the_flow_of_the_traffic() -> None:
+    """Observed from 14:51:50 to 14:53:25, from 20 to 220 m: 30 s x 50 m cells begin within."""
+    seen = (
+        (pl.col("y_position") >= 20.0)
+        & (pl.col("y_position") <= 220.0)
+        & pl.col("frame").is_between(1100, 2050)
+    )
+    points = _platoon(210, 12.0, 12.0, 3000).filter(seen)
+    state = traffic_state(points.lazy()).collect()
+    assert (state["observed_share"] < 1.0).sum() > 10
+    # 10 s of 30, 20 m of 50
+    assert state["observed_share"].min() == pytest.approx(1.0 / 3.0 * 0.4, rel=0.03)
+    # vehicles are 12 m apart: one more or less is seen in 20 m
+    np.testing.assert_allclose(state["flow"], 3600.0, rtol=0.1)
+    np.testing.assert_allclose(state["density"], 1000.0 / 12.0, rtol=0.1)
+    whole = state.select(
+        pl.col("time_spent").sum()
+        / (pl.col("duration") * pl.col("cell_length") * pl.col("observed_share")).sum()
+    ).item()
+    assert 1000.0 * whole == pytest.approx(1000.0 / 12.0, rel=0.01)
+
+
+def test_a_border_within_a_cell_is_not_believed_too_much() -> None:
+    """One vehicle standing just over a border makes no jam of ten thousand vehicles."""
+    standing = driven.points(driven.narrow(1, np.full(600, 50.001)))
+    driving = driven.points(driven.narrow(2, np.linspace(0.0, 50.0, 600)))
+    state = traffic_state(pl.concat([standing, driving]).lazy()).collect()
+    throughout = state.filter(pl.col("time_start").dt.second() == 30)
+    assert throughout["observed_share"].to_list() == pytest.approx([1.0, LEAST_SHARE])
+    assert throughout["density"].to_list() == pytest.approx([20.0, 20.0 / LEAST_SHARE])
+    alone = traffic_state(standing.lazy()).collect()
+    assert alone["density"].to_list() == pytest.approx([20.0] * alone.height)
 
 
 def test_empty_cells_between_seen_ones_are_zero() -> None:
@@ -207,6 +313,22 @@ def test_nothing_and_nearly_nothing() -> None:
 def test_a_grid_over_all_memory_is_refused() -> None:
     with pytest.raises(GridTooFine, match="longer duration"):
         traffic_state(_random(1).lazy(), duration=0.001, cell_length=0.001).collect()
+
+
+@pytest.mark.parametrize(
+    ("duration", "length"), [(0.0, 50.0), (-1.0, 50.0), (30.0, 0.0), (math.nan, 50.0), (30.0, 1e-9)]
+)
+def test_cells_without_extent_are_refused(duration: float, length: float) -> None:
+    with pytest.raises(NoSuchCell, match="at least"):
+        traffic_state(_random(1).lazy(), duration=duration, cell_length=length)
+
+
+def test_one_cell_can_hold_a_whole_recording() -> None:
+    points = _platoon(20, 24.0, 12.0, 300)
+    state = traffic_state(points.lazy(), duration=86_400.0, cell_length=1e6).collect()
+    assert state.height == 2  # positions on both sides of 0
+    assert state["time_spent"].sum() == pytest.approx(20 * 29.9)
+    assert (state["vehicles"] > 0).all()
 
 
 def test_cleaned_points_give_the_traffic_of_the_validated_ones() -> None:
