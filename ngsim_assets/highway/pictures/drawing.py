@@ -248,11 +248,11 @@ def few(most: int, *, whole: bool = False) -> Any:
 
 
 def round_up(value: float) -> float:
-    """The next number of 1, 1.5, 2, 3, 4, 5, 6, 8 x 10^n: the end of a scale."""
+    """The next round number: the end of a scale."""
     if not np.isfinite(value) or value <= 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
-    steps = np.array([1, 1.5, 2, 3, 4, 5, 6, 8, 10])
+    steps = np.array([1, 1.2, 1.5, 1.8, 2, 2.5, 3, 4, 5, 6, 8, 10])
     return float(steps[np.searchsorted(steps, value / power - 1e-9)] * power)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ngsim_assets.highway.flow.cells import FALLING, coarser
+from ngsim_assets.highway.flow.cells import FALLING, coarser, main_lanes
 from ngsim_assets.highway.flow.waves import WaveSpeed
 from ngsim_assets.highway.pictures import drawing
 from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
@@ -41,6 +41,7 @@ class _Stream:
 
     title: str
     cells: pl.DataFrame
+    together: bool = False  # flow and density of all of them, not their mean
     falls: bool = False  # traffic drives towards smaller y
 
 
@@ -53,7 +54,7 @@ def heat_maps(
     each direction along the street together. With `lanes`, the mean over those.
     """
     streams = _streams(recording, lanes)
-    together = recording.site.arterial and lanes is None
+    together = any(stream.together for stream in streams)
     per = "veh/h" if together else "veh/h per lane"
     maps = {
         "flow": (f"flow, {per}", drawing.colours("YlGnBu")),
@@ -87,7 +88,7 @@ def heat_maps(
         ),
         caption=(
             f"Edie's flow, density and speed in cells of {CELL_SECONDS:g} s x {CELL_METRES:g} m, "
-            + ("all lanes of a direction together. " if together else "mean over the lanes. ")
+            + ("all lanes together. " if together else "mean over the lanes. ")
             + "Grey: nobody there."
             + _told(recording.waves)
         ),
@@ -103,19 +104,20 @@ def _streams(recording: Recording, lanes: Collection[int] | None) -> list[_Strea
         named = f"lane{'s' if len(lanes) > 1 else ''} {', '.join(map(str, sorted(lanes)))}"
     else:
         named = "all lanes"
-        mainline = [lane for lane, kind in site.lanes.items() if kind.startswith("mainline")]
-        main = cells.filter(pl.col("lane_id").is_in(mainline))
-        if main.height:
+        main = cells.filter(pl.col("lane_id").is_in(main_lanes(site)))
+        if main.height and not site.arterial:
             cells, named = main, "mainline lanes"
     spent = cells.group_by("direction").agg(pl.col("time_spent").sum())
     share = dict(spent.with_columns(pl.col("time_spent") / pl.col("time_spent").sum()).iter_rows())
     ways = [way for way in ALONG if share.get(way, 0.0) >= _STREAM_SHARE]
     if not ways:
-        return [_Stream(named, _joined(cells))]
+        unknown = bool(cells["lane_id"].is_null().all())
+        return [_Stream(named, _joined(cells, total=unknown), together=unknown)]
     return [
         _Stream(
             DIRECTIONS[way] if lanes is None else f"{DIRECTIONS[way]}, {named}",
             _joined(cells.filter(pl.col("direction") == way), total=lanes is None),
+            together=lanes is None,
             falls=way == FALLING,
         )
         for way in ways
