@@ -34,6 +34,7 @@ def platoon() -> MetricSection:
         "Pairs: rows that name a preceding vehicle which has a row at the same frame; turning "
         "vehicles left out. Front to front distance along the section."
     )
+    same = f"Of pairs in one lane, or where a lane is not known. {pairs}"
     difference = (
         "difference between space_headway (delivered; reconstructed) and the front to front "
         f"distance. {pairs}"
@@ -48,7 +49,7 @@ def platoon() -> MetricSection:
                 "Overlaps with the leader",
                 "%",
                 "100 × pairs with a net gap (front to front distance less the leader's length) "
-                f"below 0 / pairs. {pairs}",
+                f"below 0 / pairs. {same}",
                 PUNZO,
                 limit=Limit(
                     threshold=0,
@@ -56,7 +57,7 @@ def platoon() -> MetricSection:
                     basis="reconstructed followers do not overlap leaders",
                 ),
             ),
-            metric("gap_smallest", "Smallest net gap", "m", f"Smallest net gap. {pairs}", PUNZO),
+            metric("gap_smallest", "Smallest net gap", "m", f"Smallest net gap. {same}", PUNZO),
             metric(
                 "headway_rmse",
                 "Space headway against positions, RMSE",
@@ -82,6 +83,21 @@ def platoon() -> MetricSection:
                 "%",
                 "100 × rows whose preceding vehicle has no row at the same frame / rows that "
                 "name a preceding vehicle.",
+            ),
+            metric(
+                "leader_other_lane",
+                "Leader in another lane",
+                "%",
+                "100 × pairs whose leader is in another lane / pairs; undefined where no lane is "
+                f"known. {pairs}",
+                DICTIONARY,
+            ),
+            metric(
+                "leader_behind",
+                "Leader behind its follower",
+                "%",
+                f"100 × pairs with a front to front distance below 0 / pairs. {pairs}",
+                DICTIONARY,
             ),
             metric(
                 "leader_unreciprocated",

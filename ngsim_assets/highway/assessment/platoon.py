@@ -28,6 +28,8 @@ _PAIRS = (
     "headways",
     "headway_squares",
     "headway_largest",
+    "other_lane",
+    "behind",
 )
 
 
@@ -36,6 +38,7 @@ def pairs(
     heading: Floats,
     taken: npt.NDArray[np.bool_],
     y: Floats,
+    lane: Ints,
     length: Floats,
     preceding: Ints,
     following: Ints,
@@ -44,7 +47,8 @@ def pairs(
     """Every row of a follower against its leader's row of the same frame.
 
     Only followers with `taken`. Per follower: rows that have a leader `named`, and of those
-    `absent` at that frame; net `gaps` (front to front distance less the leader's length) known,
+    `absent` at that frame, in the `other_lane`, and `behind` this follower; of pairs in one lane,
+    or where a lane is not known, net `gaps` (front to front distance less the leader's length),
     `overlaps` (gap < 0), the `smallest_gap`; leaders that do not name this follower
     (`unreciprocated`); `headways` delivered for the pair, and of their differences to the
     recomputed front to front distance the squares summed (`headway_squares`) and the largest in
@@ -58,7 +62,7 @@ def pairs(
         (tracks.vehicle[order], order),
         (heading, taken),
         y,
-        length,
+        (lane, length),
         preceding,
         following,
         headway,
@@ -101,14 +105,15 @@ def _pairs(
     index: Any,
     followers: Any,
     y: Any,
-    length: Any,
+    own: Any,
     preceding: Any,
     following: Any,
     headway: Any,
 ) -> Any:
-    out = np.zeros((len(starts) - 1, 9))
+    out = np.zeros((len(starts) - 1, 11))
     numbers, order = index
     heading, taken = followers
+    lane, length = own
     for track in range(len(starts) - 1):
         out[track, 4] = np.inf
         if not taken[track]:
@@ -134,8 +139,11 @@ def _pairs(
                 continue
             spacing = y[at] - y[i]
             spacing = abs(spacing) if heading[track] == 0 else spacing * heading[track]
+            elsewhere = lane[at] != lane[i] and lane[at] >= 0 and lane[i] >= 0
+            out[track, 9] += elsewhere
+            out[track, 10] += spacing < 0
             gap = spacing - length[at]
-            if not np.isnan(gap):
+            if not np.isnan(gap) and not elsewhere:
                 out[track, 2] += 1
                 if gap < 0:
                     out[track, 3] += 1

@@ -142,13 +142,12 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     del changed
     found |= motion_figures.reversing(tracks, velocity, heading)
     del velocity
-    space_headway, length = tracks.read("headway", "length")
-    found |= traffic_figures.platoon(tracks, y, heading, along, length, space_headway)
+    space_headway, length, lane = tracks.read("headway", "length", "lane")
+    found |= traffic_figures.platoon(tracks, y, heading, along, lane, length, space_headway)
     found |= traffic_figures.headways(tracks, speed, space_headway)
     del speed, space_headway
     found |= row_figures.vehicles(tracks, length)
     del length
-    [lane] = tracks.read("lane")
     found |= row_figures.lanes(tracks, lane, site)
     grid = area.grid(site, metrics.CELL_FRAMES, metrics.CELL_LENGTH)
     cells = edie_cells(tracks, forwards[where], y, lane, grid)

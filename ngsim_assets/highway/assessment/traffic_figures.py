@@ -24,7 +24,7 @@ from ngsim_assets.highway.assessment.pooling import (
     rms,
     summed,
 )
-from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
+from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Ints, Tracks
 from ngsim_assets.highway.flow.cells import Field
 from ngsim_assets.highway.flow.waves import wave_speed_of
 from ngsim_assets.highway.sites import Site
@@ -35,12 +35,13 @@ def platoon(
     y: Floats,
     heading: Floats,
     along: npt.NDArray[np.bool_],
+    lane: Ints,
     length: Floats,
     headway: Floats,
 ) -> Figures:
     """Each follower against the vehicle it names."""
     preceding, following = tracks.read("preceding", "following")
-    found = pairs(tracks, heading, along, y, length, preceding, following, headway)
+    found = pairs(tracks, heading, along, y, lane, length, preceding, following, headway)
     named, absent, gaps = summed(found, "named"), summed(found, "absent"), summed(found, "gaps")
     names_followers = bool((following >= 1).any())
     smallest = float(found["smallest_gap"].to_numpy().min(initial=math.inf))
@@ -51,6 +52,10 @@ def platoon(
         "headway_rmse": rms(headways, summed(found, "headway_squares")),
         "headway_largest": largest(found, "headway_largest", headways),
         "leader_absent": percent(absent, named),
+        "leader_other_lane": percent(summed(found, "other_lane"), named - absent)
+        if bool((lane >= 0).any())
+        else None,
+        "leader_behind": percent(summed(found, "behind"), named - absent),
         "leader_unreciprocated": percent(summed(found, "unreciprocated"), named - absent)
         if names_followers
         else None,

@@ -46,6 +46,32 @@ def test_one_wrong_headway_is_the_largest(sample: Sample) -> None:
     assert value(metrics, "headway_largest") == pytest.approx(7.5, abs=1e-3)
 
 
+def test_a_wrong_leader_is_not_an_overlap(sample: Sample) -> None:
+    """Vehicle 3 follows vehicle 2; told to follow 4 behind it, and with 2 in another lane."""
+    cleaned = sample.cleaned.with_columns(length=pl.lit(4.0))
+    told = cleaned.with_columns(
+        preceding_id=pl.when(vehicle_id=3, preceding_id=2).then(4).otherwise("preceding_id")
+    ).cast({"preceding_id": pl.Int32})
+    metrics = measured(sample, cleaned=told)
+    assert value(metrics, "leader_behind") > 0
+    assert value(metrics, "leader_other_lane") == 0
+    assert value(metrics, "overlaps") == value(metrics, "leader_behind")
+
+    away = told.with_columns(
+        lane_id=pl.when(vehicle_id=4).then(7).otherwise("lane_id").cast(pl.Int32)
+    )
+    metrics = measured(sample, cleaned=away)
+    pairs = value(metrics, "leader_behind")
+    assert value(metrics, "leader_other_lane") >= pairs > 0
+    assert value(metrics, "overlaps") == 0
+    assert value(metrics, "gap_smallest") > 0
+
+    unknown = told.with_columns(lane_id=pl.lit(None, pl.Int32))
+    metrics = measured(sample, cleaned=unknown)
+    assert value(metrics, "leader_other_lane") is None
+    assert value(metrics, "overlaps") == value(metrics, "leader_behind")
+
+
 def _queue(site: Site, noise: float) -> pl.DataFrame:
     """Twenty vehicles that stand for a minute while their positions shake."""
     random = np.random.default_rng(2)
