@@ -160,7 +160,8 @@ recordings of other seeds.
   were filled into gaps are not among them (raw has none) but have figures of their own.
 - Where noise is `none` the delivered rows are exact but for rounding: a ratio over 1 is what
   cleaning costs where there is nothing to clean.
-- Ends of trajectories count like their middles; short recordings have many.
+- Ends of trajectories count like their middles; short recordings have many. Vehicles in view for
+  fewer than three frames are left out: nobody can tell an acceleration from two positions.
 """
 
 _ERRORS = """

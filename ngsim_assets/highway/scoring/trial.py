@@ -6,6 +6,10 @@ comparison itself (accuracy.py, detection.py), which trials are made (score.py),
 What stands as `raw` are the rows that validation let pass, with v_Vel and v_Acc as delivered:
 v_Vel is the central difference of tracked positions, v_Acc that of v_Vel, saturated at the
 site's clip. The reconstruction gets exactly these rows, and is not credited with rejected ones.
+
+Vehicles that the truth has in fewer than three frames are left out of the errors: three positions
+are the least that an acceleration can be told from, and a vehicle seen once has no speed at all, so
+that a single one would outweigh all others where there is no noise.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ RAW = "raw"
 """Label of what was delivered, beside the labels of methods."""
 
 _FILE = "simulated.txt"
+_LEAST_FRAMES = 3
 _ALONG = {"velocity_y": "speed", "acceleration_y": "acceleration"}
 _COMPARED = ("vehicle_id", "frame", "x_position", "y_position")
 
@@ -94,7 +99,9 @@ def measure(
     # collected once: points, detection and false alarms all ask it
     judged = judge(rows.lazy(), scenario.site, t0=scenario.frame_origin).collect().lazy()
     points = accepted(judged).collect()
-    truth = at_frames(simulation.truth.rename({"frame_id": "frame"}))
+    truth = at_frames(simulation.truth.rename({"frame_id": "frame"})).filter(
+        pl.len().over("vehicle_id") >= _LEAST_FRAMES
+    )
     errors = [
         error_sums(truth, points.select(*_COMPARED, "speed", "acceleration")).select(
             pl.lit(RAW).alias("method"), pl.all()
