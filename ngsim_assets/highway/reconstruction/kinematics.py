@@ -58,6 +58,17 @@ def _end_acceleration(step: float, neighbour: float, seconds: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def end_jerk(first: float, second: float, third: float, seconds: float) -> float:
+    """Jerk between the first two of three positions at the start of a stretch.
+
+    At the end it is that of the last three, the last first, with the sign turned.
+    """
+    neighbour = (third - 2.0 * second + first) / (seconds * seconds)
+    own = _end_acceleration((second - first) / seconds, neighbour, seconds)
+    return (neighbour - own) / seconds
+
+
+@njit(cache=True, nogil=True)
 def rate(a: Any, seconds: float, j: Any) -> None:
     """Write the forward difference of `a` per second to `j`, 0 at the end."""
     n = len(a)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ngsim_assets.highway.reconstruction.kinematics import hold, order, standing
+from ngsim_assets.highway.reconstruction.kinematics import end_jerk, hold, order, standing
 from ngsim_assets.highway.reconstruction.robust import fill, robust_sigma
 from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency
 from ngsim_assets.highway.reconstruction.whittaker import solve
@@ -247,6 +247,26 @@ def _stiffen(z: Any, options: Options, p: Any) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _settle_ends(z: Any, options: Options) -> None:
+    """Lengthen first and last step until the jerk beside them is within the limit.
+
+    Who is seen to come to a stop in the last frame would brake all at once there; a step longer
+    by d changes the acceleration of the end by 2 d / D² and that beside it by as much as d / D².
+    """
+    n = len(z)
+    if n < 3:
+        return
+    limit = 0.99 * options.jerk
+    scale = options.seconds**3 / 3.0
+    jerk = end_jerk(z[0], z[1], z[2], options.seconds)
+    if abs(jerk) > limit:
+        z[0] -= (jerk - math.copysign(limit, jerk)) * scale
+    jerk = end_jerk(z[n - 1], z[n - 2], z[n - 3], options.seconds)
+    if abs(jerk) > limit:
+        z[n - 1] -= (jerk - math.copysign(limit, jerk)) * scale
+
+
+@njit(cache=True, nogil=True)
 def _shape(
     work: Any,
     n: int,
@@ -279,6 +299,7 @@ def _shape(
                 )
         if not _stiffen(zy, options, p):
             break
+    _settle_ends(zy, options)
 
 
 @njit(cache=True, nogil=True)
@@ -366,7 +387,7 @@ def reconstruct_stretches(
     work = np.empty((2, 4, longest))
     seen, moves = np.empty(longest), np.empty(longest)
     s, still = np.empty(longest), np.empty(longest)
-    origin, stiffness = np.empty(2), np.empty(2)
+    origin, stiffness, limit = np.empty(2), np.empty(2), np.empty(2)
     for k in range(first, last):
         a, b = start[k], start[k + 1]
         n = b - a
@@ -395,12 +416,16 @@ def reconstruct_stretches(
             cutoff = min(cutoff, _HIGHEST / options.seconds)
             stiffness[axis] = share * (2.0 * math.sin(math.pi * cutoff * options.seconds)) ** -6.0
             sigma = _fit(_view(work, axis, n, stiffness, options), seen, options, s, scratch)
+            limit[axis] = options.sigmas * max(options.least_sigma, sigma)
             # what white error of that size leaves in the fit: a mean over 1 / (2 f D) points
             wander = sigma * math.sqrt(2.0 * cutoff * options.seconds / share)
         if n >= 3:
             _shape(work, n, stiffness, wander, options, still, s, scratch)
             for i in range(n):
-                if state[a + i] == OBSERVED and (work[0, 1, i] == 0.0 or work[1, 1, i] == 0.0):
+                far = abs(work[0, 0, i] - work[0, 3, i]) > limit[0]
+                far = far or abs(work[1, 0, i] - work[1, 3, i]) > limit[1]
+                rejected = work[0, 1, i] == 0.0 or work[1, 1, i] == 0.0
+                if state[a + i] == OBSERVED and (rejected or far):
                     state[a + i] = REPAIRED
         elif options.one_way:
             order(work[_ALONG, 3, :n], 1.0, scratch[0])

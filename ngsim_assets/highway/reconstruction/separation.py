@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ngsim_assets.highway.reconstruction.kinematics import order
+from ngsim_assets.highway.reconstruction.kinematics import end_jerk, order
 from ngsim_assets.highway.reconstruction.reconstruct import GRID
 from ngsim_assets.highway.reconstruction.robust import fill
 from ngsim_assets.highway.reconstruction.whittaker import solve
@@ -251,6 +251,12 @@ def _least_shift(y: Any, low: Any, high: Any, rules: Rules, work: Any, c: Any) -
 def _drivable(before: Any, after: Any, rules: Rules) -> bool:
     """Whether nothing is beyond the limits after that was not as far before."""
     n = len(after)
+    # ends in units of frames, as everything here
+    for a, b, c in ((0, 1, 2), (n - 1, n - 2, n - 3)):
+        if n > 2:
+            limit = max(rules.twist, abs(end_jerk(before[a], before[b], before[c], 1.0)))
+            if abs(end_jerk(after[a], after[b], after[c], 1.0)) > limit:
+                return False
     for i in range(n - 2):
         a = abs(after[i + 2] - 2.0 * after[i + 1] + after[i])
         if a > max(rules.step, abs(before[i + 2] - 2.0 * before[i + 1] + before[i])):
