@@ -108,7 +108,8 @@ def test_tables_hold_what_each_method_makes_and_its_name(
     assert points["velocity_y"].null_count() == 0
 
     integrates = checks.velocity_integrates_to_position(platform, KEY)
-    assert integrates.passed == integrates.blocks == METHODS[label]().differential
+    assert integrates.blocks == METHODS[label]().differential
+    assert integrates.passed or not integrates.blocks
     segments = platform.lake.scan(model.TRAJECTORY_SEGMENTS, stages.identity(KEY)).collect()
     recorded = segments["metadata"].str.json_path_match("$.method")
     assert recorded.unique().to_list() == [label]
