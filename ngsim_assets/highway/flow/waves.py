@@ -153,6 +153,7 @@ def _correlate(field: Field) -> _Correlated:
     lags = int(np.ceil(steps[-1] * field.cell_length / SLOWEST / field.duration)) + 2
     stretch = -(-field.speed.shape[1] // _STRETCHES)
     sums = _products(_levelled(field.speed), steps, lags, stretch, _STRETCHES)
+    sums = np.moveaxis(sums, 2, 3)
     return _Correlated(sums, steps * field.cell_length, lags, field.duration)
 
 
@@ -169,24 +170,37 @@ def _levelled(speed: Floats) -> Floats:
 
 @njit(cache=True, nogil=True)
 def _products(speed: Any, steps: Any, lags: int, stretch: int, stretches: int) -> Any:
-    """`_Correlated.sums`; a positive lag is the later moment at the place upstream."""
+    """`_Correlated.sums`, lags last; a positive one is the later moment at the place upstream."""
     streams, times, places = speed.shape
-    sums = np.zeros((stretches, len(steps), 2 * lags + 1, 6))
-    for number, step in enumerate(steps):
-        for lag in range(-lags, lags + 1):
-            for stream in range(streams):
-                for time in range(max(0, -lag), min(times, times - lag)):
-                    into = sums[time // stretch, number, lag + lags]
-                    for place in range(places - step):
-                        a = speed[stream, time, place + step]
-                        b = speed[stream, time + lag, place]
-                        if not (math.isnan(a) or math.isnan(b)):
-                            into[0] += 1.0
-                            into[1] += a
-                            into[2] += b
-                            into[3] += a * a
-                            into[4] += b * b
-                            into[5] += a * b
+    wide = 2 * lags + 1
+    sums = np.zeros((stretches, len(steps), 6, wide))
+    # Each place over time with nothing before and after it, so that the lags of one moment lie
+    # side by side and are summed together.
+    there = np.zeros((places, times + 2 * lags))
+    value, square = np.zeros_like(there), np.zeros_like(there)
+    for stream in range(streams):
+        for place in range(places):
+            for time in range(times):
+                found = speed[stream, time, place]
+                known = not math.isnan(found)
+                there[place, lags + time] = 1.0 if known else 0.0
+                value[place, lags + time] = found if known else 0.0
+                square[place, lags + time] = found * found if known else 0.0
+        for number, step in enumerate(steps):
+            for place in range(places - step):
+                for time in range(times):
+                    if there[place + step, lags + time] == 0.0:
+                        continue
+                    a, aa = value[place + step, lags + time], square[place + step, lags + time]
+                    into = sums[time // stretch, number]
+                    for lag in range(wide):
+                        known, b = there[place, time + lag], value[place, time + lag]
+                        into[0, lag] += known
+                        into[1, lag] += a * known
+                        into[2, lag] += b
+                        into[3, lag] += aa * known
+                        into[4, lag] += square[place, time + lag]
+                        into[5, lag] += a * b
     return sums
 
 
