@@ -14,6 +14,7 @@ from ngsim_assets.highway import model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
+from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table, documentation_of
 
@@ -21,6 +22,19 @@ GROUP = "highway"
 OWNERS = ["team:trajectories"]
 # Pictures of the report that the Dagster UI shows inline; the HTML file has all of them.
 PICTURES = ("time-space", "distributions")
+# Figures whose course over runs the UI plots, beside the scores.
+FIGURES = (
+    ("rows_quarantined_share", "raw"),
+    ("completeness", "cleaned"),
+    ("points_imputed", "cleaned"),
+    ("jerk_over_15", "validated"),
+    ("jerk_over_15", "cleaned"),
+    ("jerk_sign_inversions", "cleaned"),
+    ("position_speed_rmse", "cleaned"),
+    ("overlaps", "cleaned"),
+    ("residual_along_rmse", "cleaned"),
+    ("edie_speed_change", "cleaned"),
+)
 _RETRY = dg.RetryPolicy(max_retries=1, delay=2)
 
 
@@ -56,7 +70,7 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def written(
-    commit: Commit, *, asset: str | None = None, **metadata: dg.MetadataValue | int
+    commit: Commit, *, asset: str | None = None, **metadata: dg.MetadataValue | float
 ) -> dg.MaterializeResult[Any]:
     """A stage's commit as a materialization.
 
@@ -132,7 +146,19 @@ def quality_report(
         path=dg.MetadataValue.path(page.absolute()),
         limits_kept=report.judged - len(report.failed),
         limits_judged=report.judged,
+        **key_figures(report),
     )
+
+
+def key_figures(report: DataQualityReport) -> dict[str, float]:
+    """Scores and FIGURES that have a value, as `score_<stage>` and `<metric>_<stage>`."""
+    figures = {f"score_{rating.stage}": rating.score for rating in report.ratings}
+    for name, stage in FIGURES:
+        metric = report.metric(name)
+        if metric is not None:
+            part = metric.cleaned if stage == "cleaned" else metric.raw
+            figures[f"{name}_{stage}"] = part.value if part is not None else None
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 @dg.multi_asset(specs=[_spec(model.CORPUS_SUMMARY, ["quality_report"])])

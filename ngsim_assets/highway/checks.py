@@ -177,6 +177,26 @@ def acceleration_within_limits(platform: Platform, key: PartitionKey) -> Finding
     )
 
 
+def limits_kept(platform: Platform, key: PartitionKey) -> Finding:
+    """Every quality metric that has a limit keeps it."""
+    judged = (
+        platform.lake.scan(model.QUALITY_METRICS, stages.identity(key))
+        .filter(pl.col("passed").is_not_null())
+        .select("metric", "stage", "value", "passed")
+        .sort("metric", "stage")
+        .collect()
+    )
+    outside = judged.filter(~pl.col("passed"))
+    names = ", ".join(f"{metric} ({stage})" for metric, stage, *_ in outside.iter_rows())
+    return Finding(
+        "limits_kept",
+        outside.is_empty(),
+        f"{judged.height - outside.height} of {judged.height} limits kept"
+        + (f", outside: {names}" if names else ""),
+        {f"{metric}_{stage}": value for metric, stage, value, _ in outside.iter_rows()},
+    )
+
+
 def keeps_contract(table: Table, platform: Platform, key: PartitionKey) -> Finding:
     """Stored rows keep the constraints that the table's Pydantic model declares."""
     rules = constraint_rules(table.model)
@@ -210,11 +230,16 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         ),
         _checks(model.TRAJECTORY_SEGMENTS),
         _checks(model.TRAFFIC_STATE),
+        _checks(model.QUALITY_METRICS, warning=[limits_kept], asset="quality_report"),
     ]
 
 
 def _checks(
-    table: Table, blocking: Sequence[Check] = (), warning: Sequence[Check] = ()
+    table: Table,
+    blocking: Sequence[Check] = (),
+    warning: Sequence[Check] = (),
+    *,
+    asset: str | None = None,
 ) -> dg.AssetChecksDefinition:
     contract = partial(keeps_contract, table)
     planned: dict[str, tuple[Check, bool]] = {f"{table.name}_keeps_contract": (contract, True)}
@@ -226,7 +251,7 @@ def _checks(
         specs=[
             dg.AssetCheckSpec(
                 name,
-                asset=table.name,
+                asset=asset or table.name,
                 blocking=blocks,
                 partitions_def=recordings,
                 description=keeps_contract.__doc__ if check is contract else check.__doc__,
@@ -243,7 +268,7 @@ def _checks(
             finding = check(opened, key)
             yield dg.AssetCheckResult(
                 check_name=name,
-                asset_key=table.name,
+                asset_key=asset or table.name,
                 passed=finding.passed,
                 severity=dg.AssetCheckSeverity.ERROR
                 if blocks and finding.blocks

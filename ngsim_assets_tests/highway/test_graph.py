@@ -13,6 +13,7 @@ import pytest
 
 from ngsim_assets.definitions import BUILD_RECORDING, SUMMARISE_CORPUS, build_definitions
 from ngsim_assets.highway import intake, model, overview, stages
+from ngsim_assets.highway.assets import PICTURES
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, register
 from ngsim_assets.highway.simulate import Scenario, simulate
@@ -148,7 +149,14 @@ def test_the_report_is_stored_and_shown(built: Graph) -> None:
     event = built.instance.get_latest_materialization_event(dg.AssetKey("quality_report"))
     assert event is not None
     assert event.asset_materialization is not None
-    assert {"report", "path"} <= set(event.asset_materialization.metadata)
+    told = event.asset_materialization.metadata
+    assert {"report", "path"} <= set(told)
+    scores = [told[f"score_{stage}"].value for stage in ("validated", "cleaned")]
+    assert 0 <= scores[0] < scores[1] <= 100
+    assert isinstance(told["jerk_over_15_cleaned"].value, float)
+    markdown = told["report"].value
+    assert "### Score" in markdown
+    assert markdown.count("](data:image/png;base64,") == len(PICTURES)
 
 
 def test_the_corpus_is_summarised(built: Graph) -> None:
@@ -159,6 +167,10 @@ def test_the_corpus_is_summarised(built: Graph) -> None:
     summary = built.platform.lake.scan(model.CORPUS_SUMMARY).collect()
     assert summary["recording"].to_list() == [KEY.recording]
     assert (summary["rows_raw"] == summary["rows_validated"] + summary["rows_quarantined"]).all()
+    scores = built.platform.lake.scan(model.QUALITY_METRICS).filter(
+        metric="quality_score", stage="cleaned"
+    )
+    assert summary["score"].to_list() == scores.collect()["value"].to_list()
 
 
 def test_a_recording_that_was_never_delivered_says_so(built: Graph) -> None:
