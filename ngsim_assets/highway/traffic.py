@@ -150,12 +150,11 @@ def accumulate(
     step = _step(duration, cell_length)
     narrow = points.select(_COLUMNS)
     schema = narrow.collect_schema()
-    keys = {name: schema[name] for name in (*_RECORDING, *_STREAM)}
+    keys = {name: schema[name] for name in _RECORDING} | dict.fromkeys(_STREAM, pl.Int32())
 
     def summed(frame: pl.DataFrame) -> pl.DataFrame:
         parts = [_sums(part, step, cell_length, gap) for part in _recordings(frame)]
-        # columns of one recording are made of its first value, whose type may say less
-        return pl.concat([pl.DataFrame(schema={**keys, **_PARTIAL}), *parts])
+        return pl.concat(parts) if parts else pl.DataFrame(schema={**keys, **_PARTIAL})
 
     return narrow.map_batches(summed, schema=pl.Schema({**keys, **_PARTIAL}), streamable=False)
 
@@ -168,8 +167,10 @@ def merge(
 
     def laid_out(sums: pl.DataFrame) -> pl.DataFrame:
         parts = [_state(part, step, cell_length) for part in _recordings(sums)]
+        if len(parts) == 1:
+            return parts[0]
         state = pl.concat([pl.DataFrame(schema=TRAFFIC_STATE.schema), *parts])
-        return state if len(parts) < 2 else state.sort(_RECORDING, maintain_order=True)
+        return state.sort(_RECORDING, maintain_order=True)
 
     return pl.concat(partial).map_batches(laid_out, schema=TRAFFIC_STATE.schema, streamable=False)
 
