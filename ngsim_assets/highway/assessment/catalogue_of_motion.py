@@ -6,7 +6,6 @@ that definitions share (metrics.py), any computation (motion_figures.py).
 
 from __future__ import annotations
 
-from ngsim_assets.highway.assessment.autocorrelation import LONGEST
 from ngsim_assets.highway.assessment.metrics import (
     ACCELERATION_QUANTILES,
     ACROSS,
@@ -24,6 +23,7 @@ from ngsim_assets.highway.assessment.metrics import (
     JERK_QUIET,
     JERK_WINDOW,
     KALMAN,
+    LONGEST_MEMORY,
     MINIMUM_POINTS,
     MONTANINO,
     PUNZO,
@@ -77,6 +77,7 @@ def jerk() -> MetricSection:
                 "%",
                 f"100 × {over} / samples. {each} {sample}",
                 KALMAN,
+                LONGEST_MEMORY,
             ),
             metric(
                 "trajectories_jerk_over_15",
@@ -101,6 +102,7 @@ def jerk() -> MetricSection:
                 "%",
                 f"100 × {inverted} {each} {sample}",
                 KALMAN,
+                LONGEST_MEMORY,
             ),
             metric(
                 "jerk_std",
@@ -108,6 +110,7 @@ def jerk() -> MetricSection:
                 "m/s³",
                 f"√(mean of squares − square of mean) over all samples. {sample}",
                 KALMAN,
+                LONGEST_MEMORY,
                 limit=Limit(
                     threshold=2.95, relation="at most", basis=f"best of the filters in {KALMAN}"
                 ),
@@ -393,7 +396,8 @@ def _residual(axis: str, title: str) -> list[MetricDefinition]:
             f"residual_{axis}_memory",
             f"{title}, time to forget",
             "s",
-            f"Smallest lag at which the correlation is below 1/e; undefined over {LONGEST:g} s. "
+            f"Smallest lag at which the correlation is below 1/e; undefined over "
+            f"{LONGEST_MEMORY:g} s. "
             f"{correlation} {observed}",
             BOX,
             stages=cleaned,

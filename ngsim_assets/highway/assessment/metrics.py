@@ -46,6 +46,7 @@ SPEED_QUANTILES = (5, 15, 50, 85, 95)  # %; 85: what speeds of a road are judged
 ACCELERATION_QUANTILES = (1, 5, 50, 95, 99)  # %
 GAP_CLASSES = (1, 5, 10, 20, 50)  # frames, longest of each class; gaps beyond are the last one
 RESIDUAL_LAGS = (0.1, 1.0)  # s: to the next frame, and over what a driver takes to react
+LONGEST_MEMORY = 3.0  # s, chosen here: an error that lasts longer is no noise
 STABLE_FRAMES = 30  # 3 s
 # Half of the delivered 0.01 ft/s²: a value this close to the clip is at the clip.
 CLIP_TOLERANCE = 0.0015  # m/s²

@@ -83,7 +83,7 @@ def residual(tracks: Tracks, axis: str, values: Floats) -> Figures:
     """What cleaning moved points kept as seen by, along the section or across it."""
     found = track_measures.moments(tracks, values)
     samples = summed(found, "samples")
-    lags, coefficients = autocorrelation(tracks, values)
+    lags, coefficients = autocorrelation(tracks, values, longest=metrics.LONGEST_MEMORY)
     figures: Figures = {
         f"residual_{axis}_mean": ratio(summed(found, "total"), samples),
         f"residual_{axis}_rmse": rms(samples, summed(found, "squares")),
