@@ -124,7 +124,7 @@ def score(
     if as_json:
         console.print_json(measured.document())
     elif markdown:
-        typer.echo(page.page(measured, "ngsim score --full --markdown"), nl=False)
+        typer.echo(page.page(measured, f"ngsim score{' --full' * full} --markdown"), nl=False)
     else:
         for quantity, unit in _SHOWN.items():
             console.print_table(
@@ -195,7 +195,8 @@ def _table(path: Path) -> pl.DataFrame:
 
 
 def _words(option: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in option.split(",") if word.strip())
+    """The words of a comma-separated option, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in option.split(",") if word.strip()))
 
 
 def _numbers(name: str, option: str, kind: type[T]) -> tuple[T, ...]:
