@@ -77,7 +77,6 @@ def jerk() -> MetricSection:
                 "%",
                 f"100 × {over} / samples. {each} {sample}",
                 KALMAN,
-                LONGEST_MEMORY,
             ),
             metric(
                 "trajectories_jerk_over_15",
@@ -102,7 +101,6 @@ def jerk() -> MetricSection:
                 "%",
                 f"100 × {inverted} {each} {sample}",
                 KALMAN,
-                LONGEST_MEMORY,
             ),
             metric(
                 "jerk_std",
@@ -110,7 +108,6 @@ def jerk() -> MetricSection:
                 "m/s³",
                 f"√(mean of squares − square of mean) over all samples. {sample}",
                 KALMAN,
-                LONGEST_MEMORY,
                 limit=Limit(
                     threshold=2.95, relation="at most", basis=f"best of the filters in {KALMAN}"
                 ),
@@ -396,7 +393,7 @@ def _residual(axis: str, title: str) -> list[MetricDefinition]:
             f"residual_{axis}_memory",
             f"{title}, time to forget",
             "s",
-            f"Smallest lag at which the correlation is below 1/e; undefined over "
+            "Smallest lag at which the correlation is below 1/e; undefined over "
             f"{LONGEST_MEMORY:g} s. "
             f"{correlation} {observed}",
             BOX,
