@@ -6,6 +6,7 @@ not belong here: drawing (plots.py and pictures/).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
@@ -66,6 +67,19 @@ class NoSuchLane(NgsimAssetsError):
         super().__init__(f"{key} has nobody in {missing}", f"lanes: {there}")
 
 
+class NoSuchTime(NgsimAssetsError):
+    """A part of a recording that holds nothing."""
+
+    exit_code = 2
+
+    def __init__(self, key: PartitionKey, begin: float, end: float, minutes: float) -> None:
+        until = "the end" if math.isinf(end) else f"{end:g}"
+        super().__init__(
+            f"nothing lies from minute {begin:g} to {until} of {key}",
+            f"it lasts {minutes:.1f} minutes",
+        )
+
+
 class UnknownFormat(NgsimAssetsError):
     """A file whose ending says nothing of a picture."""
 
@@ -94,11 +108,18 @@ def plot(
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Format, whatever the ending.")
     ] = None,
+    *,
     lane: Annotated[
         list[int] | None, typer.Option(help="Lane to show; may be given several times.")
     ] = None,
     vehicle: Annotated[
         int | None, typer.Option(help="Vehicle of one-vehicle; without, the most changed one.")
+    ] = None,
+    begin: Annotated[
+        float | None, typer.Option("--from", help="Minutes from the first frame.", min=0)
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--to", help="Minutes from the first frame.", min=0)
     ] = None,
     width: Annotated[float, typer.Option(help="Width in mm.", min=40, max=1200)] = 168.0,
     type_size: Annotated[
@@ -119,6 +140,8 @@ def plot(
         raise UnknownFormat(path)
     chosen = _chosen(name, lane, vehicle)
     wanted, recording = _recording(key)
+    if begin is not None or end is not None:
+        recording = _part(wanted, recording, begin, end)
     if lane:
         _check_lanes(wanted, recording, lane)
     if vehicle is not None and not len(recording.vehicle("cleaned", vehicle)):
@@ -160,6 +183,16 @@ def _recording(key: str) -> tuple[PartitionKey, Recording]:
         for table in (model.VALIDATED_POINTS, model.CLEANED_TRAJECTORIES)
     )
     return wanted, Recording(before, after, SITES[wanted.highway_id])
+
+
+def _part(
+    key: PartitionKey, recording: Recording, begin: float | None, end: float | None
+) -> Recording:
+    begin, end = begin or 0.0, math.inf if end is None else end
+    seconds = recording.time.end / recording.time.per_second
+    if begin >= min(end, seconds / 60):
+        raise NoSuchTime(key, begin, end, seconds / 60)
+    return recording.between(begin, min(end, seconds / 60))
 
 
 def _check_lanes(key: PartitionKey, recording: Recording, lanes: Sequence[int]) -> None:

@@ -107,6 +107,13 @@ def test_lanes_and_vehicles_are_chosen(plot: Plot, data: Path, tmp_path: Path) -
     assert two < every
 
 
+def test_a_part_of_the_recording(plot: Plot, tmp_path: Path) -> None:
+    plot(KEY, "time-space", "--from", 0.1, "--to", 0.3, "--output", tmp_path / "part.svg")
+    plot(KEY, "time-space", "--output", tmp_path / "whole.svg")
+    part, whole = (tmp_path / name for name in ("part.svg", "whole.svg"))
+    assert part.read_bytes() != whole.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -116,6 +123,8 @@ def test_lanes_and_vehicles_are_chosen(plot: Plot, data: Path, tmp_path: Path) -
         ((KEY, "one-vehicle", "--vehicle", 999999), 1, "has no vehicle 999999"),
         ((KEY, "jerk", "--output", "a.tiff"), 2, "a.tiff does not end in a format of pictures"),
         (("us-101|2005-06-15T0820", "jerk"), 1, "no recording us-101|2005-06-15T0820"),
+        ((KEY, "jerk", "--from", 3), 2, "nothing lies from minute 3 to the end"),
+        ((KEY, "jerk", "--from", 0.3, "--to", 0.2), 2, "it lasts 0.5 minutes"),
         ((KEY, "sunset"), 2, "sunset"),
     ],
 )

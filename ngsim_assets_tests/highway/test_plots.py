@@ -225,10 +225,10 @@ class TestFiles:
 class TestTimeSpace:
     def test_imputed_points_are_marked(self, sample: Sample, figures: dict[str, Figure]) -> None:
         assert _holds(figures["time-space"].data, drawing.IMPUTED) > 0
-        assert "Imputed points are magenta" in figures["time-space"].caption
+        assert "Imputed points are orange" in figures["time-space"].caption
         seen = plots.time_space(_of(sample), stage="validated")
         assert _holds(seen.encoded(), drawing.IMPUTED) == 0
-        assert "magenta" not in seen.caption
+        assert "orange" not in seen.caption
 
     def test_repaired_stretches_are_marked(self, sample: Sample) -> None:
         since = pl.col("frame") - pl.col("frame").min().over("vehicle_id")
@@ -237,8 +237,9 @@ class TestTimeSpace:
             state=pl.when(stretch).then(pl.lit("repaired")).otherwise("state")
         )
         picture = plots.time_space(_of(Sample(sample.validated, repaired)))
-        assert _holds(picture.encoded(), drawing.REPAIRED) > 0
-        assert "repaired points are orange" in picture.caption.lower()
+        before = _holds(plots.time_space(_of(sample)).encoded(), drawing.REPAIRED)
+        assert _holds(picture.encoded(), drawing.REPAIRED) > before + 20
+        assert "repaired points are black" in picture.caption.lower()
 
     def test_a_panel_per_lane_on_one_scale(self, figures: dict[str, Figure]) -> None:
         assert figures["time-space"].alt.startswith("3 panels")

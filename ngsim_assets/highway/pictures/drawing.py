@@ -29,10 +29,11 @@ GROUND = "#f3f4f6"
 # Okabe and Ito (2008), colour-blind safe: before, after, marked.
 BEFORE = "#8a8f98"
 AFTER = "#0072b2"
-REPAIRED = "#d55e00"
 LIMIT = "#d55e00"
-# The one strong hue that is in no scale used here, also as colour-blind readers see it.
-IMPUTED = "#e6007e"
+# Told apart from every colour of viridis by red-blind, green-blind and blue-blind readers, which
+# magenta is not (grey to the first two; simulated after Machado et al. 2009).
+IMPUTED = "#d55e00"
+REPAIRED = "#000000"
 # One per lane, those of Okabe and Ito that hold on white; more lanes than these change the dash.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#7a5c00", "#1b1f24")
 Place = Literal["upper right", "upper left", "above"]

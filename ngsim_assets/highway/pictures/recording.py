@@ -6,6 +6,7 @@ that window. Does not belong here: how anything looks (drawing.py), kernels (ras
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -102,6 +103,14 @@ class Recording:
         """Rows of a stage."""
         return self.validated if stage == "validated" else self.cleaned
 
+    def between(self, begin: float, end: float) -> Recording:
+        """The same recording from `begin` to `end`, minutes since the first frame shown."""
+        first, per_minute = self.time.first, 60.0 / FRAME
+        shown = pl.col("frame").is_between(
+            math.ceil(first + begin * per_minute), math.floor(first + end * per_minute)
+        )
+        return Recording(self.validated.filter(shown), self.cleaned.filter(shown), self.site)
+
     @cached_property
     def _before(self) -> Tracks:
         return Tracks.of(self.validated, _COLUMNS)
@@ -161,7 +170,7 @@ class Recording:
         """
         axis, site = self.time, self.site
         shown = self.cleaned.filter(
-            pl.col("frame").is_between(int(axis.first), int(np.ceil(axis.last))),
+            pl.col("frame").is_between(int(axis.first), math.ceil(axis.last)),
             pl.col("y_position").is_between(site.y.low, site.y.high),
         )
         return traffic_state(shown, **WAVE_GRID).collect()

@@ -93,7 +93,7 @@ def time_space(
 
 
 _MARKS = {"imputed": _IMPUTED, "repaired": _REPAIRED}
-_HUES = {"imputed": "magenta", "repaired": "orange"}
+_HUES = {"imputed": "orange", "repaired": "black"}
 _INKS = {_IMPUTED: drawing.IMPUTED, _REPAIRED: drawing.REPAIRED}
 
 
@@ -131,7 +131,7 @@ def panel_title(key: tuple[int | None, int | None], site: Site) -> str:
 
 
 def _pixels(mean: Floats, marked: Any, fastest: float, pen: int) -> Any:
-    """Pixels of one panel; marks are on top, imputed over repaired, and `pen` pixels wider.
+    """Pixels of one panel; marks are on top, imputed over repaired, and wider.
 
     Only stretches that fill most of a pixel are marked: a pixel of a quarter of an hour is a
     second and more wide, and a frame that fills a tenth of it must not colour all of it.
@@ -142,7 +142,7 @@ def _pixels(mean: Floats, marked: Any, fastest: float, pen: int) -> Any:
     pixels = drawing.coloured(mean, drawing.speed_colours(), fastest)
     for code in (_REPAIRED, _IMPUTED):
         ink = (marked[code - 1] >= _MOSTLY).astype(np.float32)
-        for _ in range(pen):
+        for _ in range(2 * pen):
             ink = np.maximum(ink, _wider(np.where(ink > 0, ink, np.nan), 0.0))
         pixels[ink > 0] = drawing.rgb(_INKS[code])
     return pixels

@@ -82,7 +82,7 @@ def one_vehicle(
         caption=(
             f"Vehicle {chosen}"
             + ("" if vehicle_id is not None else ", the one that cleaning changed most")
-            + ". 'y moved' is cleaned less delivered position. Magenta: imputed stretches; orange "
+            + ". 'y moved' is cleaned less delivered position. Orange: imputed stretches; black "
             f"ticks: repaired points. Grey band in the last panel: ±{JERK_LIMIT:g} m/s³."
         ),
         figure=figure,
