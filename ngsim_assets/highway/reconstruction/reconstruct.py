@@ -37,6 +37,8 @@ _CONSTRAINED_FITS = 12
 _LIMITED_FITS = 4
 # m/s³; what drivers have at any time is nothing that stands out.
 _LEAST_JERK = 0.3
+# m; whoever is moved by half a car is not as seen, however much the rest of a short track varies.
+_FARTHEST = 2.0
 # Cycles per frame; what is faster cannot be told from what is slower.
 _HIGHEST = 0.4
 
@@ -416,7 +418,7 @@ def reconstruct_stretches(
             cutoff = min(cutoff, _HIGHEST / options.seconds)
             stiffness[axis] = share * (2.0 * math.sin(math.pi * cutoff * options.seconds)) ** -6.0
             sigma = _fit(_view(work, axis, n, stiffness, options), seen, options, s, scratch)
-            limit[axis] = options.sigmas * max(options.least_sigma, sigma)
+            limit[axis] = min(_FARTHEST, options.sigmas * max(options.least_sigma, sigma))
             # what white error of that size leaves in the fit: a mean over 1 / (2 f D) points
             wander = sigma * math.sqrt(2.0 * cutoff * options.seconds / share)
         if n >= 3:
