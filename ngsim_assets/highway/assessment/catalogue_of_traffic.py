@@ -283,11 +283,22 @@ def _waves() -> tuple[MetricDefinition, ...]:
             "lanes. Undefined where no line stands out, as in free flow.",
             COIFMAN_WANG,
         ),
+        *(
+            MetricDefinition(
+                f"wave_speed_{end}",
+                f"Speed of waves, {name} end",
+                "m/s",
+                f"The {name} end of the 90 % interval of the speed of waves, from leaving out "
+                "each of eight stretches of time in turn (jackknife).",
+                COIFMAN_WANG,
+            )
+            for end, name in (("low", "faster"), ("high", "slower"))
+        ),
         MetricDefinition(
             "wave_speed_change",
             "Speed of waves, change",
             "%",
-            "100 × (cleaned / validated − 1) of the figure above.",
+            "100 × (cleaned / validated − 1) of the speed of waves.",
             COIFMAN_WANG,
             (CLEANED,),
         ),

@@ -95,4 +95,9 @@ def whole_traffic(spans: pl.DataFrame, heading: Floats, site: Site, frames: int)
 def waves(cells: Cells, grid: Grid) -> Figures:
     """How fast congestion runs through the traffic of a freeway."""
     field = Field(cells.speeds(), grid.cell_frames * FRAME, grid.cell_length)
-    return {"wave_speed": wave_speed_of(field).speed}
+    found = wave_speed_of(field)
+    return {
+        "wave_speed": found.speed,
+        "wave_speed_low": found.low,
+        "wave_speed_high": found.high,
+    }

@@ -77,3 +77,17 @@ def test_order_of_vehicles_does_not_matter() -> None:
 def _with_one(frames, parts, numbers):
     tracks, [values] = tracks_of(frames, numbers, values=np.concatenate(parts))
     return tracks, values
+
+
+def test_many_segments_are_sampled_evenly() -> None:
+    """20,000 segments, every other vehicle with another wave: both are in the mean alike."""
+    t = np.arange(640) / 10
+    waves = [2 * np.sin(2 * np.pi * hertz * t) for hertz in (0.625, 2.5)]
+    vehicles = 2200
+    tracks, [values] = tracks_of(
+        [range(640)] * vehicles, values=np.tile(waves, (vehicles // 2, 1)).ravel()
+    )
+    frequencies, density = mean_spectrum(tracks, values)
+    power = density * frequencies[1]
+    assert power[np.abs(frequencies - 0.625) < 0.2].sum() == pytest.approx(1.0, rel=0.02)
+    assert power[np.abs(frequencies - 2.5) < 0.2].sum() == pytest.approx(1.0, rel=0.02)

@@ -131,4 +131,6 @@ def test_waves_run_at_their_speed() -> None:
     metrics = measured(dense)
     for stage in ("validated", "cleaned"):
         assert value(metrics, "wave_speed", stage) == pytest.approx(-4.2, rel=0.05)
+        low, high = (value(metrics, f"wave_speed_{end}", stage) for end in ("low", "high"))
+        assert low <= value(metrics, "wave_speed", stage) <= high < 0
     assert abs(value(metrics, "wave_speed_change")) < 2
