@@ -19,16 +19,14 @@ from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Ints, 
 from ngsim_assets.highway.sites import Site
 
 
-def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, frames: int) -> Figures:
-    """Frames and gaps, and how much of time and section some vehicle was seen in.
-
-    `frames` are those from the first validated one to the last one.
-    """
+def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, grid: Grid) -> Figures:
+    """Frames and gaps, and how much of the grid's time and of the section was seen."""
     seen, missing = summed(spans, "seen"), summed(spans, "missing")
     complete = float((spans["missing"].to_numpy() == 0).sum())
     longest = spans["longest_gap"].to_numpy().max(initial=0.0)
     counts = gap_classes(tracks, metrics.GAP_CLASSES)
-    there = covered(spans["first"].to_numpy(), spans["last"].to_numpy() + 1, -np.inf, np.inf)
+    begins, end = grid.first_frame, grid.first_frame + grid.frames
+    there = covered(spans["first"].to_numpy(), spans["last"].to_numpy() + 1, begins, end)
     along = covered(spans["near"].to_numpy(), spans["far"].to_numpy(), 0.0, site.length)
     return {
         "trajectories": float(spans.height),
@@ -41,7 +39,7 @@ def completeness(tracks: Tracks, spans: pl.DataFrame, site: Site, frames: int) -
             name: float(count)
             for name, count in zip(metrics.gap_class_names(), counts, strict=True)
         },
-        "coverage_time": percent(there, frames),
+        "coverage_time": percent(there, grid.frames),
         "coverage_space": percent(along, site.length) if spans.height else None,
     }
 

@@ -125,7 +125,8 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     where = np.searchsorted(spans["vehicle_id"].to_numpy(), tracks.vehicle)
     heading, along = clear[where], _along(spans)[where]
 
-    found = row_figures.completeness(tracks, spans, site, area.frames)
+    grid = area.grid(site, metrics.CELL_FRAMES, metrics.CELL_LENGTH)
+    found = row_figures.completeness(tracks, spans, site, grid)
     found |= traffic_figures.whole_traffic(spans, forwards, site, area.frames)
     velocity, speed = tracks.read("velocity", "speed")
     if stage == metrics.VALIDATED:
@@ -149,12 +150,11 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
     found |= row_figures.vehicles(tracks, length)
     del length
     found |= row_figures.lanes(tracks, lane, site)
-    grid = area.grid(site, metrics.CELL_FRAMES, metrics.CELL_LENGTH)
     cells = edie_cells(tracks, forwards[where], y, lane, grid)
     found |= row_figures.coverage(cells, grid, site, lane)
     if not site.arterial:
-        grid = area.grid(site, metrics.WAVE_FRAMES, metrics.WAVE_LENGTH)
-        found |= traffic_figures.waves(edie_cells(tracks, forwards[where], y, lane, grid), grid)
+        finer = area.grid(site, metrics.WAVE_FRAMES, metrics.WAVE_LENGTH)
+        found |= traffic_figures.waves(edie_cells(tracks, forwards[where], y, lane, finer), finer)
     return Stage(found, cells, spans.select("vehicle_id", "first", "last", "net"))
 
 
