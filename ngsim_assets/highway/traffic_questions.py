@@ -133,7 +133,7 @@ def traffic(
         (name, f.value, f.low, f.high, f.unit, f.reason or f.method) for name, f in figures.items()
     ]
     console.print_table(
-        f"Lanes {', '.join(map(str, found.lanes))}",
+        f"Lanes {', '.join(map(str, found.lanes))}" if found.lanes else "All lanes",
         [_shown_figure(*row) for row in rows],
     )
 

@@ -7,7 +7,6 @@ belong here: the sums themselves (traffic.py, edie.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +58,7 @@ def coarser(state: pl.DataFrame, duration: float, cell_length: float) -> pl.Data
         return state.drop("vehicles").with_columns(
             pl.lit(None, dtype=dtype).alias(name) for name, dtype in extra.items()
         )
-    old_duration, old_length = cast("tuple[float, float]", _size(state))
+    old_duration, old_length = _size(state)
     times = max(1, int(duration / old_duration + 1e-9))
     places = max(1, int(cell_length / old_length + 1e-9))
     step, length = times * round(old_duration * 1e6), places * old_length
@@ -97,7 +96,6 @@ def field_of(state: pl.DataFrame, duration: float, cell_length: float) -> Field:
     cells = coarser(state.filter(along), duration, cell_length)
     if cells.is_empty():
         return Field(np.empty((0, 0, 0)), duration, cell_length)
-    size = cast("tuple[float, float]", _size(cells))
     falls = (pl.col("direction") == FALLING).fill_null(value=False)
     first = {name: pl.col(name).min().over(_RECORDING) for name in ("time_cell", "y_cell")}
     streams = cells.select(_STREAM).unique().sort(_STREAM).with_row_index("stream")
@@ -115,7 +113,7 @@ def field_of(state: pl.DataFrame, duration: float, cell_length: float) -> Field:
     index = tuple(at[name].to_numpy() for name in at.columns)
     speed = np.full([int(along.max()) + 1 for along in index], np.nan)
     speed[index] = cells["speed"].fill_null(float("nan")).to_numpy()
-    return Field(speed, *size)
+    return Field(speed, *_size(cells))
 
 
 def _size(state: pl.DataFrame) -> tuple[float, float]:

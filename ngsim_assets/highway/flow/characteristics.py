@@ -20,7 +20,7 @@ from ngsim_assets.highway.traffic import traffic_state
 class Characteristics:
     """What traffic on some lanes is like.
 
-    Attributes: lanes: that were taken together.
+    Attributes: lanes: that were taken together, none where the source has no lanes.
     """
 
     lanes: tuple[int, ...]
@@ -35,12 +35,14 @@ def characteristics(
 
     Args:
         points: as for `traffic_state`; vehicles whole, so that their lanes are chosen here.
-        lanes: to take together, for example `main_lanes` of the site. gap: s, likewise.
+        lanes: to take together, for example `main_lanes` of the site; none: what has no lane.
+        gap: s, as for `traffic_state`.
     """
 
     def state(grid: dict[str, float]) -> pl.DataFrame:
         cells = traffic_state(points, **grid, gap=gap)
-        return cells.filter(pl.col("lane_id").is_in(list(lanes))).collect()
+        lane = pl.col("lane_id")
+        return cells.filter(lane.is_in(list(lanes)) if lanes else lane.is_null()).collect()
 
     wave = wave_speed(state(WAVE_GRID))
     return Characteristics(tuple(lanes), wave, fundamental_diagram(state(DIAGRAM_GRID), wave))

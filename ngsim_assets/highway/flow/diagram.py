@@ -32,6 +32,10 @@ FREE_DENSITY = 11.2
 CONGESTED_DENSITY = 28.0
 """veh/km, 45 veh/mi: over it (level of service F) demand has exceeded the capacity."""
 
+LEAST_FREE_SPEED = 20.0
+"""m/s, 45 mph: the manual's freeways flow freely at 55 mph and more. Where thin traffic is slower,
+most of the vehicles are missing, as in an excerpt."""
+
 CAPACITY_SHARE = 0.95
 """Capacity is the flow that 1 in 20 cells exceeds: the largest flow is that of a chance platoon."""
 
@@ -110,7 +114,11 @@ def _free_speed(cells: pl.DataFrame, why: str) -> Estimate:
     if not why and free.height < _LEAST_CELLS:
         why = f"fewer than {_LEAST_CELLS} cells of at most {FREE_DENSITY:g} veh/km"
     mean = pl.col("distance_travelled").sum() / pl.col("time_spent").sum()
-    return _estimate(free, mean, "m/s", method, why)
+    found = _estimate(free, mean, "m/s", method, why)
+    if found.value is not None and found.value < LEAST_FREE_SPEED:
+        why = f"thin traffic at {3.6 * found.value:.0f} km/h: vehicles must be missing"
+        return Estimate(None, "m/s", method, cells=free.height, reason=why)
+    return found
 
 
 def _capacity(cells: pl.DataFrame, why: str) -> Estimate:

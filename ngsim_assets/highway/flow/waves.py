@@ -145,8 +145,8 @@ class _Correlated:
 
 def _correlate(field: Field) -> _Correlated:
     places = field.speed.shape[2]
-    steps = np.arange(1, places)
-    distances = steps * field.cell_length
+    steps = np.arange(1, places, dtype=np.int64)
+    distances = steps.astype(np.float64) * field.cell_length
     # the farthest pairs are few: half of all places have a partner
     farthest = min(_LONGEST, max(places * field.cell_length / 2.0, 2.0 * _SHORTEST))
     steps = steps[(distances >= _SHORTEST) & (distances <= farthest)]
@@ -154,7 +154,7 @@ def _correlate(field: Field) -> _Correlated:
     stretch = -(-field.speed.shape[1] // _STRETCHES)
     sums = _products(_levelled(field.speed), steps, lags, stretch, _STRETCHES)
     sums = np.moveaxis(sums, 2, 3)
-    return _Correlated(sums, steps * field.cell_length, lags, field.duration)
+    return _Correlated(sums, steps.astype(np.float64) * field.cell_length, lags, field.duration)
 
 
 def _levelled(speed: Floats) -> Floats:

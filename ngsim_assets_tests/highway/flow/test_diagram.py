@@ -69,6 +69,12 @@ def test_both_sides_together_make_a_triangle(sparse: pl.DataFrame, congested: pl
     )
 
 
+def test_an_excerpt_of_a_jam_has_no_free_speed(congested: pl.DataFrame) -> None:
+    few = _diagram(congested.filter(pl.col("vehicle_id") % 20 == 0))
+    assert few.free_speed.value is None
+    assert "vehicles must be missing" in few.free_speed.reason
+
+
 def test_what_is_not_shown_is_none_and_says_why(congested: pl.DataFrame) -> None:
     state = traffic_state(congested.lazy()).collect()
     without_wave = fundamental_diagram(state)
