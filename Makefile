@@ -6,7 +6,7 @@ NGSIM_DATA ?= $(CURDIR)/data
 DAGSTER_HOME ?= $(NGSIM_DATA)/dagster
 export NGSIM_DATA DAGSTER_HOME
 
-.PHONY: demo test dev lint types check docs bench lock setup clean
+.PHONY: demo test dev lint types check docs pictures bench lock setup clean
 
 setup: $(VENV)/.installed
 
@@ -40,6 +40,17 @@ check: lint types test ## what CI runs
 
 docs: setup ## regenerate the tables of docs/ from the code
 	$(BIN)/ngsim schemas --write docs
+
+PICTURES := time-space heat-maps fundamental-diagram one-vehicle spectra
+
+pictures: setup ## draw docs/pictures anew, from a simulated recording
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT \
+		&& export NGSIM_DATA="$$folder/data" DAGSTER_HOME="$$folder/data/dagster" \
+		&& $(BIN)/ngsim simulate "$$folder/us101.txt" --congestion congested --faults 0.01 \
+		&& $(BIN)/ngsim ingest "$$folder/us101.txt" \
+		&& for name in $(PICTURES); do \
+			$(BIN)/ngsim plot 'us-101|2005-06-15T0750' "$$name" --output "docs/pictures/$$name.png" || exit 1; \
+		done
 
 bench: setup ## what it costs, against pandas and against the limit
 	$(BIN)/python -m benchmarks.end_to_end

@@ -70,6 +70,13 @@ def test_the_command_knows_every_picture() -> None:
     assert set(PICTURES) >= gallery.OF_LANES
 
 
+def test_the_page_of_pictures_lists_them_with_their_options() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "PICTURES.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z-]+)` \|.*\| (.*?) ?\|$", page, re.MULTILINE))
+    assert list(listed) == list(PICTURES)
+    assert {name for name, options in listed.items() if "--lane" in options} == gallery.OF_LANES
+
+
 def test_a_picture_in_the_format_of_the_ending(plot: Plot, tmp_path: Path) -> None:
     for ending, begin in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
         told = plot(KEY, "spectra", "--output", tmp_path / f"a.{ending}")
