@@ -26,19 +26,19 @@ NOBODY: Final = -1
 
 
 @njit(cache=True, nogil=True)
-def for_a_moment(vehicle: Integers, frame: Integers, named: Integers, believed: Mask) -> Integers:
+def for_a_moment(vehicle: Integers, frame: Integers, named: Integers) -> Integers:
     """Whom the rows before and after name, where a row names another for a moment; else NOBODY.
 
     Args:
-        vehicle, frame: sorted by both. named: leader or follower, NOBODY where not told.
-        believed: rows that are evidence.
+        vehicle, frame: sorted by both.
+        named: leader or follower, NOBODY where not told or not believed.
     """
     usual = np.full(vehicle.size, NOBODY, np.int32)
     first = -1  # of the stretch that names somebody else
     last = -1  # row before it
     before = -1
     for row in range(vehicle.size):
-        if not believed[row] or named[row] == NOBODY:
+        if named[row] == NOBODY:
             continue
         if before < 0 or vehicle[row] != vehicle[before]:
             first = last = -1
@@ -50,7 +50,7 @@ def for_a_moment(vehicle: Integers, frame: Integers, named: Integers, believed: 
                 and frame[row] - frame[last] <= 2 * MOMENT
             ):
                 for odd in range(first, before + 1):
-                    if believed[odd] and named[odd] != NOBODY:
+                    if named[odd] != NOBODY:
                         usual[odd] = named[row]
                 first = last = -1
             else:

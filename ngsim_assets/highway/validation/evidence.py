@@ -125,8 +125,8 @@ def gather(
             "width_differs": _differs(rows["v_width"], vehicle, believed),
             "frames_missing": np.where(on_grid, missing, 0),
             "frames_seen": pl.Series(seen).replace(tracks.UNKNOWN, None),
-            "leader_gap": np.where(believed, leaders.gap, np.nan),
-            "spacing": np.where(believed, leaders.spacing, np.nan),
+            "leader_gap": leaders.gap,
+            "spacing": leaders.spacing,
             "displaced_on_map": map_faults(
                 vehicle,
                 frame,
@@ -140,7 +140,7 @@ def gather(
             "line_out_of_order": out_of_order(
                 vehicle,
                 rows["source_row"].cast(pl.Int64).to_numpy(),
-                rows["source_file"].ne_missing(rows["source_file"].shift()).to_numpy(),
+                _from_another_file(rows["source_file"]),
                 keyed & (of_key == 0),
                 parameters.disorder,
             ),
@@ -153,9 +153,9 @@ def gather(
             "leader_lone": goes_on(
                 vehicle, frame, headway, lone, believed, parameters.headway_jump
             ),
-            "unreciprocated": leaders.unreciprocated & believed,
-            "follower_unreciprocated": unreciprocated_followers(own, follower, context) & believed,
-            "leader_away": leaders.away & believed,
+            "unreciprocated": leaders.unreciprocated,
+            "follower_unreciprocated": unreciprocated_followers(own, follower, context),
+            "leader_away": leaders.away,
         }
     )
     motions = ("velocity_x", "velocity_y", "acceleration_x", "acceleration_y")
@@ -206,8 +206,9 @@ def gather_neighbours(
 
 
 def _named(told: pl.Series, vehicle: Integers, frame: Integers, believed: Mask) -> Named:
-    named = integers(told, NOBODY)
-    return Named(named, for_a_moment(vehicle, frame, named, believed))
+    """Whom believed rows name."""
+    named = np.where(believed, integers(told, NOBODY), np.int32(NOBODY))
+    return Named(named, for_a_moment(vehicle, frame, named))
 
 
 def _context(
@@ -240,6 +241,13 @@ def _context(
         )
         .filter(listed)
     )
+
+
+def _from_another_file(file: pl.Series) -> Mask:
+    """Rows of another file than the row before."""
+    if file.is_empty() or (file == file.item(0)).all():  # much cheaper, and mostly so
+        return np.zeros(file.len(), np.bool_)
+    return file.ne_missing(file.shift()).to_numpy()
 
 
 def _side_by_side(site: Site) -> Mask:

@@ -135,7 +135,8 @@ def leader_evidence(own: Own, leader: Named, context: Context, *, two_way: bool)
 def unreciprocated_followers(own: Own, follower: Named, context: Context) -> Mask:
     """Rows whose follower names another leader, or that fail to name one who names them.
 
-    Also those that for a moment name a vehicle of the recording without a row at that time.
+    Also those whose follower had left the section or had not come by then, or for a moment is
+    a vehicle of the recording without a row at that time.
 
     Args: as of `leader_evidence`.
     """
@@ -143,6 +144,7 @@ def unreciprocated_followers(own: Own, follower: Named, context: Context) -> Mas
     wrong = _contradicted(own, at, context.leader)
     wrong |= _claimed(own, follower.usual, context, context.leader)
     wrong |= (follower.usual != NOBODY) & (at == _NOT_THEN)
+    wrong |= _away(own, follower.vehicle, at, context)
     return wrong
 
 
@@ -156,13 +158,13 @@ def _claimed(own: Own, usual: Integers, theirs: Context, back: Integers) -> Mask
 
 
 @njit(cache=True, nogil=True)
-def _places(own: Own, named: Integers, theirs: Context) -> Longs:
+def _places(own: Own, named: Integers, theirs: Context) -> Integers:
     """Row of the named vehicle in the row's frame.
 
     _NOT_THEN where it has rows and none of that frame, _NOT_HERE where it has none at all or
     nobody is named.
     """
-    places = np.full(named.size, _NOT_HERE, np.int64)
+    places = np.full(named.size, _NOT_HERE, np.int32)
     vehicle = NOBODY
     start = end = at = 0
     for row in range(named.size):
@@ -192,7 +194,7 @@ def _places(own: Own, named: Integers, theirs: Context) -> Longs:
 
 
 @njit(cache=True, nogil=True)
-def _distances(own: Own, at: Longs, theirs: Context, two_way: bool) -> tuple[Doubles, Doubles]:
+def _distances(own: Own, at: Integers, theirs: Context, two_way: bool) -> tuple[Doubles, Doubles]:
     gap = np.full(at.size, np.nan)
     spacing = np.full(at.size, np.nan)
     for row in range(at.size):
@@ -207,7 +209,7 @@ def _distances(own: Own, at: Longs, theirs: Context, two_way: bool) -> tuple[Dou
 
 
 @njit(cache=True, nogil=True)
-def _contradicted(own: Own, at: Longs, back: Integers) -> Mask:
+def _contradicted(own: Own, at: Integers, back: Integers) -> Mask:
     """Rows that name a vehicle whose own row names another one back."""
     wrong = np.zeros(at.size, np.bool_)
     for row in range(at.size):
@@ -217,11 +219,11 @@ def _contradicted(own: Own, at: Longs, back: Integers) -> Mask:
 
 
 @njit(cache=True, nogil=True)
-def _away(own: Own, leader: Integers, at: Longs, theirs: Context) -> Mask:
+def _away(own: Own, named: Integers, at: Integers, theirs: Context) -> Mask:
     away = np.zeros(at.size, np.bool_)
     for row in range(at.size):
         if at[row] == _NOT_THEN:
-            block = np.searchsorted(theirs.vehicles, leader[row])
+            block = np.searchsorted(theirs.vehicles, named[row])
             first, last = theirs.starts[block], theirs.starts[block + 1] - 1
             came, left = theirs.frame[first], theirs.frame[last]
             whole = 0 < theirs.total[first] <= left - came + 1

@@ -50,48 +50,62 @@ def map_faults(
         limits: `along` and `lateral` are how far [m] the offset may jump between two rows.
     """
     rows = vehicle.size
-    aside, ahead, still = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-    doubted = np.zeros(rows, np.bool_)
-    track = np.empty(rows, np.int64)
-    doubts = start = 0
-    while start < rows:
-        end = start
-        size = 0
-        while end < rows and vehicle[end] == vehicle[start]:
-            if usable[end] and not np.isnan(longitude[end]):
-                track[size] = end
-                size += 1
-            end += 1
-        if size > 1 and _differs(track[:size], x, y, longitude, latitude, limits.along):
-            _offsets(track[:size], x, y, longitude, latitude, limits.along, aside, ahead)
-            doubts += 1
-            for at in range(size):
-                doubted[track[at]] = True
-        start = end
-    if doubts == 0:
+    doubted = _doubted(vehicle, x, y, longitude, latitude, usable, 0.25 * limits.along)
+    if not doubted.any():
         return doubted
+    aside, ahead, still = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    at = np.flatnonzero(doubted)
+    start = 0
+    while start < at.size:
+        end = start + 1
+        while end < at.size and vehicle[at[end]] == vehicle[at[start]]:
+            end += 1
+        _offsets(at[start:end], x, y, longitude, latitude, limits.along, aside, ahead)
+        start = end
     return position_faults(vehicle, frame, aside, ahead, still, doubted, limits) > 0
 
 
 @njit(cache=True, nogil=True)
-def _differs(
-    track: Track, x: Floats, y: Floats, longitude: Floats, latitude: Floats, tolerance: float
-) -> bool:
-    """Whether any step of the track is longer or shorter on the map by a quarter tolerance.
+def _doubted(
+    vehicle: Integers,
+    x: Floats,
+    y: Floats,
+    longitude: Floats,
+    latitude: Floats,
+    usable: Mask,
+    tolerance: float,
+) -> Mask:
+    """Usable rows with coordinates, of tracks with a step of another length on the map.
 
     A row displaced by D between steps of d has one that differs by sqrt(d² + 2 D²) - d or more,
-    which is over a quarter of D for all that a vehicle drives in a frame.
+    which is over a quarter of D for all that a vehicle drives in a frame. Lengths that differ by
+    t have squares that differ by t times their sum, and that is more than the root of the sum
+    of their squares: no root needs to be drawn.
     """
-    north = PER_DEGREE
-    east = PER_DEGREE * np.cos(np.radians(latitude[track[0]]))
-    for at in range(1, track.size):
-        i, j = track[at - 1], track[at]
-        dx, dy = x[j] - x[i], y[j] - y[i]
-        de = (longitude[j] - longitude[i]) * east
-        dn = (latitude[j] - latitude[i]) * north
-        if abs(np.sqrt(dx * dx + dy * dy) - np.sqrt(de * de + dn * dn)) > 0.25 * tolerance:
-            return True
-    return False
+    doubted = np.zeros(vehicle.size, np.bool_)
+    least = tolerance * tolerance
+    start = 0
+    while start < vehicle.size:
+        end = start
+        before = -1
+        east = odd = 0.0
+        while end < vehicle.size and vehicle[end] == vehicle[start]:
+            if usable[end] and not np.isnan(longitude[end]):
+                if before < 0:
+                    east = PER_DEGREE * np.cos(np.radians(latitude[end]))
+                else:
+                    dx, dy = x[end] - x[before], y[end] - y[before]
+                    de = (longitude[end] - longitude[before]) * east
+                    dn = (latitude[end] - latitude[before]) * PER_DEGREE
+                    local, mapped = dx * dx + dy * dy, de * de + dn * dn
+                    odd += (local - mapped) ** 2 > least * (local + mapped)
+                before = end
+            end += 1
+        if odd > 0:
+            for row in range(start, end):
+                doubted[row] = usable[row] and not np.isnan(longitude[row])
+        start = end
+    return doubted
 
 
 @njit(cache=True, nogil=True)

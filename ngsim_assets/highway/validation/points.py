@@ -175,4 +175,5 @@ def trajectory_ids(raw: pl.DataFrame) -> pl.Series:
         ],
         dtype=pl.Categorical(),
     )
-    return names.gather(np.repeat(np.arange(names.len()), vehicles["len"].to_numpy()))
+    number = np.arange(names.len(), dtype=np.uint32)
+    return names.gather(pl.Series(np.repeat(number, vehicles["len"].to_numpy())))

@@ -238,9 +238,9 @@ def leader_rules(parameters: ValidationParameters) -> list[Rule]:
             "follower_not_reciprocated",
             "flag",
             pl.col("follower_unreciprocated"),
-            "its follower names another vehicle as its leader; or for up to "
-            f"{_MOMENT} it names another than before and after, while that one has no row then or "
-            "the usual one still names it",
+            "its follower names another vehicle as its leader, or had left or had not come by "
+            f"then; or for up to {_MOMENT} it names another than before and after, while that one "
+            "has no row then or the usual one still names it",
             f"{_REAL}: always reciprocated",
         ),
         Rule(

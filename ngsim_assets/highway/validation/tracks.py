@@ -44,7 +44,7 @@ class Differences(NamedTuple):
         speed_excess: m/s by which the delivered speed lies outside the range of speeds along
             the path around the row; negative inside.
         acceleration_excess: m/s² by which the delivered acceleration lies outside the range of
-            changes of the delivered speed around the row; negative inside.
+            changes of the delivered speed around the row; 0 inside.
     """
 
     velocity_x: Floats
@@ -102,14 +102,16 @@ def differences(
             if vehicle[first] == vehicle[last] and frame[last] - frame[first] == chord:
                 dx, dy = x[last] - x[first], y[last] - y[first]
                 pace[k] = np.sqrt(dx * dx + dy * dy) / (chord * FRAME)
-                low, high, told = clip, -clip, acceleration[here]
-                for step in range(k - _REACH + 1, k + _REACH + 1):
-                    low, high = min(low, slope[step]), max(high, slope[step])
-                    told += slope[step]
-                if not np.isnan(told):
-                    result.acceleration_excess[here] = max(
-                        acceleration[here] - min(high, clip), max(low, -clip) - acceleration[here]
-                    )
+                # the nearest slopes first, and no further than it takes to know the row inside
+                low, high, value = clip, -clip, acceleration[here]
+                step = 0
+                while step < _REACH and not low <= value <= high:
+                    one, two = slope[k - step], slope[k + step + 1]
+                    low, high = min(low, one, two), max(high, one, two)
+                    step += 1
+                outside = max(value - min(high, clip), max(low, -clip) - value, 0.0)
+                if not np.isnan(value + low + high):
+                    result.acceleration_excess[here] = outside
     for k in range(_REACH, at.size - _REACH):
         earlier, now, later = pace[k - _REACH], pace[k], pace[k + _REACH]
         # all three, or the row is too near an end or a gap for its pace to be known
