@@ -420,8 +420,27 @@ class TestRealExcerpts:
             assert _value(metrics, "acceleration_clipped", "validated") > 4
 
     def test_headways_are_those_of_the_positions(self, freeways: dict[str, pl.DataFrame]) -> None:
+        """Delivered to 0.01 ft; time headways to 0.01 s at up to 20 m/s."""
         for metrics in freeways.values():
             assert _value(metrics, "headway_rmse", "validated") < 0.002
+            assert _value(metrics, "headway_largest", "validated") < 0.002
+            assert _value(metrics, "time_headway_rmse", "validated") < 0.05
+            assert 1.0 < _value(metrics, "time_headway_median", "validated") < 4.0
+
+    def test_what_is_fast_is_noise_and_goes(self, freeways: dict[str, pl.DataFrame]) -> None:
+        """Accelerations as delivered have a quarter and more of their variance above 1 Hz."""
+        for metrics in freeways.values():
+            assert _value(metrics, "acceleration_power_over_1hz", "validated") > 25
+            assert _value(metrics, "acceleration_power_over_1hz", "cleaned") < 1
+            assert 0.2 < _value(metrics, "residual_along_memory", "cleaned") < 1.5
+
+    def test_cleaning_moves_neither_vehicles_nor_traffic(
+        self, freeways: dict[str, pl.DataFrame]
+    ) -> None:
+        for metrics in freeways.values():
+            assert abs(_value(metrics, "edie_speed_change", "cleaned")) < 0.1
+            assert _value(metrics, "distance_change_largest", "cleaned") < 1.0
+            assert _value(metrics, "edie_cell_speed_rms", "cleaned") < 0.2
 
 
 def _assessed(file: Path, folder: Path) -> dict[str, pl.DataFrame]:
