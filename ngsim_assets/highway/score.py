@@ -129,7 +129,7 @@ QUICK = Plan(
 FULL = Plan(
     conditions(["us-101"], CONGESTION, NOISE, (0.0, 0.01, 0.05))
     + conditions(["i-80"], CONGESTION, NOISE, (0.0, 0.01, 0.05), faulty_noise=["ngsim"]),
-    seeds=(HELD_OUT + 1, HELD_OUT + 2, HELD_OUT + 3),
+    seeds=(HELD_OUT + 1, HELD_OUT + 2),
     minutes=2.0,
 )
 """Both sites, faults with every noise, longer recordings: for the published tables."""
