@@ -87,7 +87,7 @@ def _overlaps(points: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31))
 def test_every_cleaned_recording(seed: int) -> None:
     points = _recording(seed)
@@ -143,7 +143,7 @@ def test_every_cleaned_recording(seed: int) -> None:
         assert all(b[1] >= 10 or a[0] != c[0] for a, b, c in inner) or len(_tracks(track)) > 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**31))
 def test_order_and_parts_do_not_matter(seed: int) -> None:
     points = _recording(seed)
