@@ -87,6 +87,12 @@ _ODD: dict[str, Callable[[Sample], Sample]] = {
     "one frame each": lambda sample: Sample(
         sample.validated.unique("vehicle_id"), sample.cleaned.unique("vehicle_id")
     ),
+    "ten frames apart": lambda sample: Sample(
+        sample.validated.filter(pl.col("frame") % 10 == 0), sample.cleaned
+    ),
+    "a lane of its own for everybody": lambda sample: _changed(
+        sample, lane_id=(9_990 + pl.col("vehicle_id")).cast(pl.Int32)
+    ),
     "no lanes": lambda sample: _changed(sample, lane_id=pl.lit(None, pl.Int32)),
     "no headways": lambda sample: _changed(
         sample,

@@ -7,6 +7,7 @@ general (drawing.py), counting (raster.py).
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 STAGES: tuple[Stage, Stage] = ("validated", "cleaned")
 _MOST_LANES = 7
-_LANE_SHARE = 0.005
+_LANE_SHARE = 0.005  # of all headways, and
+_LEAST_POINTS = 100  # of them: lanes with less are not drawn
 _LONGEST_HEADWAY = 8.0  # s: beyond it nobody follows (Highway Capacity Manual: 3 s and less)
 _FARTHEST_LEADER = 80.0  # m: what 8 s are at 10 m/s
 
@@ -115,8 +117,9 @@ def headways(
             far, long, lane = far[kept], long[kept], lane[kept]
         numbers = {"space": far, "time": long}
         for name, axis in (("space", space), ("time", time)):
-            _steps(axis, numbers[name], bins[name], style, sheet, beyond=False)
             known = numbers[name][~np.isnan(numbers[name])]
+            counted = replace(style, name=f"{style.name}, {len(known):,} points")
+            _steps(axis, known, bins[name], counted, sheet, beyond=False)
             if len(known):
                 medians[name].append(f"{np.median(known):.3g}")
     _per_lane(each, lane, numbers["time"], bins["time"], sheet)
@@ -146,7 +149,7 @@ def headways(
             "Front to front distance to the vehicle ahead, and that distance over the own speed; "
             f"share of points with a vehicle ahead. More than {_FARTHEST_LEADER:g} m or "
             f"{_LONGEST_HEADWAY:g} s are not drawn, but counted in the whole. Medians: delivered "
-            "→ cleaned."
+            "→ cleaned, which knows a headway only where the vehicle ahead was recorded."
         ),
         figure=figure,
     )
@@ -182,7 +185,7 @@ def residuals(recording: Recording, *, sheet: Sheet = REPORT) -> Picture:
     sheet.label(memory, x="lag, s", y="correlation")
     memory.set_xlim(0, 5)
     memory.set_ylim(-1, 1)
-    sheet.legend(memory)
+    sheet.legend(memory, place="above")
     return Picture(
         name="residuals",
         title="What cleaning took away",
@@ -207,7 +210,7 @@ def _per_lane(
     kept = sorted(
         int(name)
         for count, name in sorted(zip(-counts, found, strict=True))[:_MOST_LANES]
-        if -count >= _LANE_SHARE * known.sum()
+        if -count >= max(_LEAST_POINTS, _LANE_SHARE * known.sum())
     )
     edges = np.linspace(bins[0], bins[1], bins[2] // 2 + 1)
     for k, name in enumerate(kept):
@@ -225,7 +228,7 @@ def _per_lane(
     if kept:
         sheet.legend(axis)
     else:
-        sheet.note(axis, "no headway with a lane")
+        sheet.note(axis, "too few headways with a lane")
 
 
 def _shares(values: Floats, bins: tuple[float, float, int], *, beyond: bool = True) -> Floats:
