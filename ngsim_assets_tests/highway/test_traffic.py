@@ -338,6 +338,8 @@ def test_cleaned_points_give_the_traffic_of_the_validated_ones() -> None:
     )
     before = traffic_state(rows.lazy()).collect()
     after = traffic_state(clean(rows.lazy(), US_101)).collect()
+    for summed in ("distance_travelled", "time_spent"):
+        assert after[summed].sum() == pytest.approx(before[summed].sum(), rel=2e-3)
     both = before.join(after, on=["lane_id", "time_start", "y_start"], suffix="_after")
     full = both.filter(pl.col("vehicles") >= 10)
     assert full.height > 10

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ngsim_assets.highway.flow.diagram import DIAGRAM_GRID, FundamentalDiagram, fundamental_diagram
+from ngsim_assets.highway.flow.diagram import (
+    DIAGRAM_GRID,
+    LEAST_OBSERVED,
+    FundamentalDiagram,
+    fundamental_diagram,
+)
 from ngsim_assets.highway.flow.waves import WAVE_GRID, WaveSpeed, wave_speed
 from ngsim_assets.highway.traffic import traffic_state
 
@@ -51,11 +56,14 @@ def characteristics(
 def by_lane(state: pl.DataFrame) -> pl.DataFrame:
     """Flow (veh/h), density (veh/km) and speed (m/s) of each lane and direction, cells joined.
 
-    Over the places where anybody was ever seen in the lane: ramps do not fill the section.
+    Over the places where anybody was ever seen in the lane, as ramps do not fill the section; and
+    over cells observed by half and more, if there are any, as borders are uncertain.
 
     Args:
         state: `TrafficState` rows on one grid.
     """
+    well = state.filter(pl.col("observed_share") >= LEAST_OBSERVED)
+    state = state if well.is_empty() else well
     stream = ("lane_id", "direction")
     area = (pl.col("duration") * pl.col("cell_length") * pl.col("observed_share")).sum()
     distance, time = pl.col("distance_travelled").sum(), pl.col("time_spent").sum()

@@ -39,7 +39,9 @@ most of the vehicles are missing, as in an excerpt."""
 CAPACITY_SHARE = 0.95
 """Capacity is the flow that 1 in 20 cells exceeds: the largest flow is that of a chance platoon."""
 
-_LEAST_OBSERVED = 0.5  # of a cell
+LEAST_OBSERVED = 0.5
+"""Part of a cell that has to be observed for it to show anything of the diagram."""
+
 _LEAST_CELLS = 20
 _LEAST_CONGESTED = 0.1  # of the cells: a ramp's merging cells alone are no congestion
 _STRETCHES = 8  # equal stretches of time the uncertainty is told from
@@ -90,7 +92,7 @@ def fundamental_diagram(state: pl.DataFrame, wave: WaveSpeed | None = None) -> F
         wave: `wave_speed` of the same traffic; without it no jam density is told.
     """
     cells = coarser(state.filter(pl.col("direction").is_null()), **DIAGRAM_GRID).filter(
-        pl.col("observed_share") >= _LEAST_OBSERVED, pl.col("time_spent") > 0
+        pl.col("observed_share") >= LEAST_OBSERVED, pl.col("time_spent") > 0
     )
     arterial = cells.is_empty() and not state.is_empty()
     if arterial:
