@@ -54,7 +54,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ingest_builds_every_table_and_questions_are_answered(
-    ngsim: Ngsim, simulated: Path, tmp_path: Path
+    ngsim: Ngsim, simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, _ = ngsim("ingest", simulated, "--json")
     told = json.loads(out)
@@ -81,6 +81,26 @@ def test_ingest_builds_every_table_and_questions_are_answered(
     out, _ = ngsim("status", "--json")
     assert json.loads(out)["recordings"][0]["stale"] == []
     assert (tmp_path / "data" / "ngsim.duckdb").exists()
+
+    monkeypatch.setenv("NGSIM_GAP_LIMIT", "0.1")
+    ngsim("ingest", simulated)
+    out, _ = ngsim("report", KEY, "--compare", "@-1")
+    assert "gap_limit" in out
+    assert "quality_score" in out
+    out, _ = ngsim("report", KEY, "--compare", "@-1", "--json")
+    compared = json.loads(out)
+    assert {"cleaning: gap_limit"} <= {part["name"] for part in compared["differences"]}
+    page = tmp_path / "compared.html"
+    ngsim("report", KEY, "--compare", "@-1", "--html", page)
+    pictures = page.read_text().count("data:image/png;base64,")
+    assert pictures > 2
+    assert pictures % 2 == 0
+    _, err = ngsim("report", KEY, "--compare", "@-7", code=1)
+    assert "there are, newest first: @" in err
+    _, err = ngsim("report", KEY, "--compare", "us-101|2005-06-15T0805", code=1)
+    assert f"known: {KEY}" in err
+    ngsim("report", KEY, "--html", tmp_path / "report.html")
+    assert "Score" in (tmp_path / "report.html").read_text()
 
 
 def test_check_stores_nothing(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -155,6 +156,15 @@ def test_html_needs_nothing_from_outside_and_escapes(pictures: bool) -> None:
     assert html.count("<table") == html.count("</table>") == 2
     assert "+2" in html
     assert ("no pictures" in html) is not pictures
+
+
+def test_links_of_the_page_arrive() -> None:
+    html = _comparison().to_html()
+    names = re.findall(r' id="([^"]+)"', html)
+    assert len(names) == len(set(names))
+    targets = re.findall(r'href="#([^"]+)"', html)
+    assert "cleaned-jerk" in targets
+    assert set(targets) <= set(names)
 
 
 def test_markdown_tables_stay_tables() -> None:
