@@ -62,10 +62,11 @@ class Grid:
 def edie_cells(tracks: Tracks, direction: Floats, y: Floats, lane: Ints, grid: Grid) -> Cells:
     """Distance and time in each cell.
 
-    The distance between two rows of a vehicle is split at borders between cells; its time counts
-    whole where it begins. Rows beyond the grid fall into its outermost cells. `direction` of each
-    trajectory is +1 or -1: steps back count against steps forth, in each cell they run through,
-    so that a vehicle that stands while its position shakes drives nowhere, at borders neither.
+    The way between two rows of a vehicle is split at borders between places, its time with it;
+    at borders in time it counts where it begins. Rows beyond the grid fall into its outermost
+    cells. `direction` of each trajectory is +1 or -1: steps back count against steps forth, in
+    each cell they run through, so that a vehicle that stands while its position shakes drives
+    nowhere, at borders neither.
     (Absolute steps would: 0.1 m of white noise makes 4 km/h of a queue.)
     """
     sums = Cells(np.zeros(grid.shape), np.zeros(grid.shape))
@@ -110,11 +111,14 @@ def _fill(
             t = min(max(int((frame[i - 1] - first_frame) * per_frame), 0), columns - 1)
             s = min(max(int((y[i - 1] - y_low) * per_metre), 0), rows - 1)
             end = min(max(int((y[i] - y_low) * per_metre), 0), rows - 1)
-            time[row, t, s] += FRAME * step
-            place, onwards = y[i - 1], 1 if end > s else -1
+            left, place, onwards = FRAME * step, y[i - 1], 1 if end > s else -1
             while s != end:
                 border = y_low + cell_length * (s + 1 if onwards > 0 else s)
+                spent = FRAME * step * (border - place) / (y[i] - y[i - 1])
                 distance[row, t, s] += (border - place) * direction[track]
+                time[row, t, s] += spent
+                left -= spent
                 place = border
                 s += onwards
             distance[row, t, s] += (y[i] - place) * direction[track]
+            time[row, t, s] += max(left, 0.0)

@@ -48,8 +48,11 @@ def test_distance_is_split_where_cells_meet(
         for s in range(10):
             there, before = (np.clip(y[k], borders[s], borders[s + 1]) for k in (i, i - 1))
             distance[lane[i - 1], t, s] += (there - before) * direction
-        place = int(np.clip(np.floor(y[i - 1] / 10), 0, 9))
-        time[lane[i - 1], t, place] += 0.1 * (frame[i] - frame[i - 1])
+            share = (there - before) / (y[i] - y[i - 1]) if y[i] != y[i - 1] else 0.0
+            time[lane[i - 1], t, s] += share * 0.1 * (frame[i] - frame[i - 1])
+        if y[i] == y[i - 1]:
+            place = int(np.clip(np.floor(y[i - 1] / 10), 0, 9))
+            time[lane[i - 1], t, place] += 0.1 * (frame[i] - frame[i - 1])
     assert np.allclose(found.distance, distance, atol=1e-9)
     assert np.allclose(found.time, time)
     assert found.distance.sum() == pytest.approx((y[-1] - y[0]) * direction, abs=1e-9)
