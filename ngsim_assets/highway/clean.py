@@ -29,6 +29,7 @@ from ngsim_assets.highway.reconstruction.attach import (
     nearest_rows,
     pieces_of,
     rows_ahead,
+    usual_values,
 )
 from ngsim_assets.highway.reconstruction.filters import (
     Dedupe,
@@ -106,6 +107,7 @@ COMPLETED_FROM = ("vehicle_id", "frame", *_CARRIED)
 
 _LEADER = pl.Schema({"vehicle_id": pl.Int32(), "frame": pl.Int32(), "y_position": pl.Float64()})
 _INTERPOLATED = ("longitude", "latitude")
+_SIZES = ("length", "width")
 _SOURCE = ("source_file", "source_row")
 
 STANDING = 0.1
@@ -289,7 +291,8 @@ def complete(
 
     An imputed point takes lane, size, neighbours, zones and names from the point of its vehicle
     nearest in time (the earlier of two), coordinates from the line between the points around
-    it, and no lane_raw and source. Headways are computed anew from reconstructed positions.
+    it, and no lane_raw and source. A vehicle has one length and width, the median of those of
+    its points. Headways are computed anew from reconstructed positions.
 
     Args:
         reconstructed: from `reconstruct`, of the vehicles in `points`.
@@ -331,6 +334,11 @@ def complete_chunk(
     vehicle, frame = integers(motion["vehicle_id"], 0), integers(motion["frame"], 0)
     y = floats(motion["y_position"])
     carried = _carried(source, vehicle, frame, site)
+    pieces = pieces_of(vehicle)
+    carried = carried.with_columns(
+        pl.Series(name, usual_values(pieces, floats(carried[name]))).fill_nan(None)
+        for name in _SIZES
+    )
     if "lane_raw" not in motion.columns:
         motion = _lanes(site, CleaningParameters()).apply(motion.with_columns(carried["lane_id"]))
     preceding = integers(carried["preceding_id"], 0)

@@ -410,8 +410,16 @@ class CleanedPoint(_Row):
         Field(description="Lane as validated, null where imputed."),
         Column(pl.Int32()),
     ]
-    length: Length
-    width: Width
+    length: Annotated[
+        float | None,
+        Field(gt=0, description="Vehicle length, the median of its points."),
+        Column(pl.Float64(), "m", _MM),
+    ]
+    width: Annotated[
+        float | None,
+        Field(gt=0, description="Vehicle width, the median of its points."),
+        Column(pl.Float64(), "m", _MM),
+    ]
     preceding_id: PrecedingId
     following_id: FollowingId
     space_headway: Annotated[

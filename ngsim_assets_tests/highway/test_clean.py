@@ -482,6 +482,18 @@ def test_points_without_their_vehicle_are_refused() -> None:
         complete(other, rows.lazy(), None, US_101)
 
 
+def test_a_vehicle_has_one_size() -> None:
+    odd = pl.col("frame").is_between(110, 112)
+    rows = driven.points(
+        driven.narrow(1, np.arange(30.0)).filter(pl.col("frame") != 111),
+        length=pl.when(odd).then(9.0).otherwise(4.5),
+        width=pl.lit(None, pl.Float64),
+    )
+    out = clean(rows.lazy(), US_101).collect()
+    assert out["length"].to_list() == [4.5] * 30
+    assert out["width"].null_count() == 30
+
+
 # real excerpts
 
 
