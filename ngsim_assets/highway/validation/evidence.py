@@ -119,6 +119,7 @@ def gather(
             "position_fault": of_position,
             "lane_fault": tracks.lane_faults(vehicle, frame, lane, _side_by_side(site), believed),
             "speed_excess": motion.speed_excess,
+            "speed_bias": motion.speed_bias,
             "acceleration_excess": motion.acceleration_excess,
             "class_differs": believed & (classes != usual_class) & (classes != tracks.UNKNOWN),
             "length_differs": _differs(rows["v_length"], vehicle, believed),

@@ -29,6 +29,9 @@ class ValidationParameters:
             speed says so many m were driven. Real tracks hold one for 2 frames at their start.
         speed: m/s the delivered speed may lie outside the paces around the row. The real
             excerpts stay below 3.4, simulated ones with severe camera noise below 2.5.
+        speed_bias: m/s by which half of the delivered speeds around a row may lie off the path,
+            all to the same side. The real excerpts stay below 1.6, simulated white noise of
+            0.15 m below 2.6.
         acceleration: m/s² the delivered acceleration may lie outside the changes of the
             delivered speed around the row. The real excerpts stay below 2.5.
         map_offset: m the state-plane position may move against the local one between two rows.
@@ -53,6 +56,7 @@ class ValidationParameters:
     frozen_frames: int = 5
     frozen_distance: float = 1.0
     speed: float = 4.0
+    speed_bias: float = 3.5
     acceleration: float = 3.5
     map_offset: float = 2.0
     disorder: float = 0.2

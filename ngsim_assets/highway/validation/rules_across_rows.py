@@ -97,10 +97,11 @@ def track_rules(site: Site, parameters: ValidationParameters) -> list[Rule]:
         Rule(
             "speed_contradicts_position",
             "flag",
-            pl.col("speed_excess") > parameters.speed,
+            _off_pace(parameters),
             f"the delivered speed lies more than {parameters.speed:g} m/s outside the paces of "
-            "the positions around it",
-            f"{_REAL}: below 3.4 m/s",
+            "the positions around it, or outside at all, and those of the rows around it lie "
+            f"{parameters.speed_bias:g} m/s off in the median",
+            f"{_REAL}: below 3.4 and 1.6 m/s",
         ),
         Rule(
             "acceleration_contradicts_speed",
@@ -192,6 +193,12 @@ def track_rules(site: Site, parameters: ValidationParameters) -> list[Rule]:
     ]
 
 
+def _off_pace(parameters: ValidationParameters) -> pl.Expr:
+    """Delivered speeds that the positions around contradict."""
+    by_itself = pl.col("speed_excess") > parameters.speed
+    return by_itself | (pl.col("speed_bias") > parameters.speed_bias)
+
+
 def leader_rules(parameters: ValidationParameters) -> list[Rule]:
     """What a row says of the vehicles ahead and behind, against their own believed rows."""
     off = (pl.col("space_headway") - pl.col("spacing")).abs()
@@ -220,7 +227,7 @@ def leader_rules(parameters: ValidationParameters) -> list[Rule]:
             pl.col("headways_differ")
             & ~far_off
             & ~pl.col("headway_apart")
-            & (pl.col("speed_excess") <= parameters.speed),
+            & ~_off_pace(parameters),
             "its space headway is not what it drives at its speed in its time headway, beyond "
             "the rounding of the three, and neither space headway nor speed is contradicted "
             "by positions",

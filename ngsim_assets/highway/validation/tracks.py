@@ -28,6 +28,9 @@ JUMP: Final = 2
 # over the chord from 3 frames before to 3 frames after.
 _REACH: Final = 3
 
+# m/s by which a delivered speed lies outside the paces around it before it is worth a second look.
+_NOTABLE: Final = 1.0
+
 # A vehicle that skips a lane and is back this soon has not been there: crossing one lane takes
 # 5 to 6 s on average (Toledo & Zohar 2007), two there and two back could not take 1.5 s.
 _BLIP_FRAMES: Final = 15
@@ -43,6 +46,8 @@ class Differences(NamedTuple):
             second differences.
         speed_excess: m/s by which the delivered speed lies outside the range of speeds along
             the path around the row; negative inside.
+        speed_bias: m/s, median over the rows around of the delivered speed less the speed along
+            the path; absolute; 0 where the row's own is not notable.
         acceleration_excess: m/s² by which the delivered acceleration lies outside the range of
             changes of the delivered speed around the row; 0 inside.
     """
@@ -52,6 +57,7 @@ class Differences(NamedTuple):
     acceleration_x: Floats
     acceleration_y: Floats
     speed_excess: Floats
+    speed_bias: Floats
     acceleration_excess: Floats
 
 
@@ -82,6 +88,7 @@ def differences(
         np.full(rows, np.nan),
         np.full(rows, np.nan),
         np.full(rows, -np.inf),
+        np.zeros(rows),
         np.full(rows, -np.inf),
     )
     chord = 2 * _REACH
@@ -116,9 +123,13 @@ def differences(
         earlier, now, later = pace[k - _REACH], pace[k], pace[k + _REACH]
         # all three, or the row is too near an end or a gap for its pace to be known
         if not np.isnan(earlier + now + later + speed[at[k]]):
-            result.speed_excess[at[k]] = max(
+            excess = max(
                 speed[at[k]] - max(earlier, now, later), min(earlier, now, later) - speed[at[k]]
             )
+            result.speed_excess[at[k]] = excess
+            if excess > _NOTABLE:
+                around = slice(k - _REACH, k + _REACH + 1)
+                result.speed_bias[at[k]] = abs(np.median(speed[at[around]] - pace[around]))
     return result
 
 

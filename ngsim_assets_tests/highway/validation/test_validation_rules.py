@@ -157,6 +157,23 @@ def test_wrong_speeds_are_flagged_and_do_not_discredit_positions() -> None:
     assert found["flags"].to_list() == [["speed_contradicts_position"]] * 31
 
 
+def test_speeds_that_lie_off_together_are_told_though_each_is_as_noisy_as_others() -> None:
+    noisy = recording(noise=0.15, seed=8)
+    ahead = pl.col("local_y").cast(pl.Float64).shift(-1) - pl.col("local_y").shift(1)
+    inside = pl.col("frame_id").is_between(21, 138)
+    noisy = replaced(noisy, inside, v_vel=ahead / 0.2)
+    # of the positions themselves: half of them would be found too slow one by one
+    assert verdicts(replaced(noisy, inside, time_headway=None)).is_empty()
+    stretch = (pl.col("vehicle_id") == 3) & pl.col("frame_id").is_between(60, 90)
+    slow = pl.col("v_vel").cast(pl.Float64) - feet(5.0)
+    found = verdicts(
+        replaced(noisy, pl.lit(value=True), time_headway=None).pipe(replaced, stretch, v_vel=slow)
+    )
+    told = found.filter(pl.col("flags").list.contains("speed_contradicts_position"))
+    assert set(told["frame"]) <= set(range(60, 91))
+    assert told.height >= 29
+
+
 def test_swapped_vehicles_are_teleports_on_both_tracks() -> None:
     swap = pl.col("frame_id").is_between(100, 139) & pl.col("vehicle_id").is_in([3, 5])
     raw = replaced(CLEAN, swap, vehicle_id=8 - pl.col("vehicle_id"))
