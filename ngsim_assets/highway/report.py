@@ -106,11 +106,17 @@ def _summary(counts: RowCounts, values: _Values) -> str:
         found = values.get((metric, stage))
         return format_value(found.value if found is not None else None, unit)
 
-    return (
+    rows = (
         f"{counts.raw:,} rows delivered, {counts.validated:,} validated, "
         f"{counts.quarantined:,} in quarantine; "
-        f"{of('trajectories', CLEANED, 'trajectories')} trajectories. "
-        f"Jerk over 15 m/s³ in {of('jerk_over_15', VALIDATED)} % of samples as delivered, "
+        f"{of('trajectories', CLEANED, 'trajectories')} trajectories."
+    )
+    if not counts.validated:
+        return f"{rows} Every row was refused: there is nothing to clean or to measure."
+    if values.get(("jerk_over_15", CLEANED), Measurement(value=None)).value is None:
+        return f"{rows} No trajectory is long enough to measure jerk on."
+    return (
+        f"{rows} Jerk over 15 m/s³ in {of('jerk_over_15', VALIDATED)} % of samples as delivered, "
         f"{of('jerk_over_15', CLEANED)} % cleaned."
     )
 

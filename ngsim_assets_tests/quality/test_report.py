@@ -122,7 +122,7 @@ def _report(text: str = "plain", **changes: object) -> DataQualityReport:
         "origin": Origin(
             run_id=text,
             code_version="1",
-            parameters={"limit": 2.5, text: [text], "nested": {text: 1}},
+            parameters={"limit": 2.5, f"of {text}": [text], "nested": {text: 1}},
             sources=(SourceFile(name=text, sha256="ab" * 32),),
         ),
     }
