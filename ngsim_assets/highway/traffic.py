@@ -18,10 +18,10 @@ below 0, where noise outweighs the movement; sums over several cells are right.
 
 Observation begins and ends within cells. It is taken to reach over all time between the first
 and the last piece of a recording, and over all places between the lowest and the highest of them;
-the last two only where they lie in different cells, and never to less than a tenth of a cell,
-since the few vehicles seen there leave the border itself uncertain. That no lane fills every
-place (ramps), and that a recording may take up only vehicles that enter after its start, is not
-made up for.
+the last two only where they lie in different cells, and never to less than a metre of a cell, to
+which positions are good. A cell observed by little says little, right as it is in the mean: where
+it matters, take those of observed_share 0.5 and more. That no lane fills every place (ramps), and
+that a recording may take up only vehicles that enter after its start, is not made up for.
 
 Distances and times are summed as whole numbers (of 2^-30 m and of nanoseconds), so sums do not
 depend on the order of vehicles, on chunks, or on threads, and those over all cells are those
@@ -70,8 +70,8 @@ _PARTIAL: dict[str, pl.DataType] = {
 MOST_CELLS = 20_000_000
 """Cells a grid may have, half a gigabyte of sums; 15 min at 1 s x 1 m have 4.6 million."""
 
-LEAST_SHARE = 0.1
-"""Part of a cell's length up to which a border of the observed section is believed."""
+LEAST_LENGTH = 1.0
+"""m of a cell, at least, that count as observed: camera positions are no better than that."""
 
 
 class GridTooFine(NgsimAssetsError):
@@ -351,10 +351,11 @@ def _share_of_time(
 def _share_of_length(
     cells: npt.NDArray[np.int64], length: float, first: float, last: float
 ) -> npt.NDArray[np.float64]:
-    """Part of each place cell that lies within [first, last] m, at least LEAST_SHARE."""
+    """Part of each place cell that lies within [first, last] m, at least LEAST_LENGTH of it."""
     if len(cells) == 1:
         return np.ones(1)
     overlap = np.minimum((cells + 1) * length, last) - np.maximum(cells * length, first)
     # whole cells are whole, whatever their borders round to
     inner = (cells > cells[0]) & (cells < cells[-1])
-    return np.where(inner, 1.0, np.clip(overlap / length, LEAST_SHARE, 1.0))
+    least = min(LEAST_LENGTH / length, 1.0)
+    return np.where(inner, 1.0, np.clip(overlap / length, least, 1.0))

@@ -16,7 +16,7 @@ from ngsim_assets.highway.clean import clean
 from ngsim_assets.highway.model import TRAFFIC_STATE
 from ngsim_assets.highway.sites import US_101
 from ngsim_assets.highway.traffic import (
-    LEAST_SHARE,
+    LEAST_LENGTH,
     GridTooFine,
     NoSuchCell,
     accumulate,
@@ -249,13 +249,13 @@ def test_the_first_and_the_last_cells_have_the_flow_of_the_traffic() -> None:
 
 
 def test_a_border_within_a_cell_is_not_believed_too_much() -> None:
-    """One vehicle standing just over a border makes no jam of ten thousand vehicles."""
+    """One vehicle standing a millimetre over a border makes no jam of a million a km."""
     standing = driven.points(driven.narrow(1, np.full(600, 50.001)))
     driving = driven.points(driven.narrow(2, np.linspace(0.0, 50.0, 600)))
     state = traffic_state(pl.concat([standing, driving]).lazy()).collect()
     throughout = state.filter(pl.col("time_start").dt.second() == 30)
-    assert throughout["observed_share"].to_list() == pytest.approx([1.0, LEAST_SHARE])
-    assert throughout["density"].to_list() == pytest.approx([20.0, 20.0 / LEAST_SHARE])
+    assert throughout["observed_share"].to_list() == pytest.approx([1.0, LEAST_LENGTH / 50.0])
+    assert throughout["density"].to_list() == pytest.approx([20.0, 1000.0 / LEAST_LENGTH])
     alone = traffic_state(standing.lazy()).collect()
     assert alone["density"].to_list() == pytest.approx([20.0] * alone.height)
 
