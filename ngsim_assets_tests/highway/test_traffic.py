@@ -177,14 +177,23 @@ def test_cells_hold_every_unit_of_every_trajectory(
 
 
 @settings(max_examples=30, deadline=None)
-@given(seeds)
-def test_parts_add_up_to_the_whole_and_order_does_not_matter(seed: int) -> None:
-    points = _random(seed)
+@given(seeds, st.booleans())
+def test_parts_add_up_to_the_whole_and_order_does_not_matter(seed: int, arterial: bool) -> None:
+    points = _random(seed, arterial=arterial)
     whole = traffic_state(points.lazy()).collect()
     shuffled = points.sample(fraction=1.0, shuffle=True, seed=seed)
     assert traffic_state(shuffled.lazy()).collect().equals(whole)
     parts = [accumulate(part.lazy()) for part in points.partition_by("vehicle_id")]
     assert merge(parts).collect().equals(whole)
+
+
+def test_rows_of_one_moment_may_come_in_any_order() -> None:
+    points = _random(5)
+    twice = pl.concat([points, points.with_columns(pl.col("y_position") + 0.5)])
+    whole = traffic_state(twice.lazy()).collect()
+    for seed in range(3):
+        shuffled = twice.sample(fraction=1.0, shuffle=True, seed=seed)
+        assert traffic_state(shuffled.lazy()).collect().equals(whole)
 
 
 @settings(max_examples=20, deadline=None)
