@@ -6,10 +6,10 @@ their sum. Does not belong here: which metrics count, how much and why (a domain
 A metric at its `full` mark or better earns all points it can, at its `none` mark or worse no
 point, and between them in proportion to the distance (or, where values span orders of magnitude,
 to its logarithm). A metric without a value is left out, and what it could have earned is spread
-over the others in proportion; with less than half of the weight measured there is no score. Every
-part is rounded down to a tenth of a point, so that the parts add up to the score as shown and
-none looks full that is not. For the same set of measured metrics a better value never lowers the
-score.
+over the others in proportion; with less than two thirds of the weight measured there is no score.
+Every part is rounded down to a tenth of a point, so that the parts add up to the score as shown
+and none looks full that is not. For the same set of measured metrics a better value never lowers
+the score.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-LEAST_MEASURED = 0.5
-"""Share of the weight that must have been measured for the rest to stand for the whole."""
+LEAST_MEASURED = 2 / 3
+"""Share of the weight that must have been measured for the rest to stand for the whole: two rows of
+one vehicle, which have no jerk and nobody ahead, have half of a recording's figures."""
 
 _TENTHS = 1000
 """100 points in tenths."""
@@ -82,7 +83,8 @@ class Rating(BaseModel):
     score: float | None = Field(
         ge=0,
         le=100,
-        description="Sum of the parts' points; null with less than half of the weight measured.",
+        description="Sum of the parts' points; null with less than two thirds of the weight "
+        "measured.",
     )
     measured: float = Field(ge=0, le=1, description="Share of the weight that was measured.")
     parts: tuple[RatingPart, ...]

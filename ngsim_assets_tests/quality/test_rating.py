@@ -114,14 +114,16 @@ def test_nothing_measured_is_no_score() -> None:
     assert rate([], {}, "stage").score is None
 
 
-def test_less_than_half_of_the_weight_is_no_score() -> None:
+def test_less_than_two_thirds_of_the_weight_is_no_score() -> None:
     listed = [_criterion("a", 1.0), _criterion("b", 2.0)]
     assert rate(listed, {"a": 0.0}, "stage").score is None
     assert rate(listed, {"b": 0.0}, "stage").score == 100.0
+    halves = [_criterion("a"), _criterion("b")]
+    assert rate(halves, {"a": 0.0}, "stage").score is None
 
 
 def test_what_is_left_out_is_said_and_stood_for_by_the_others() -> None:
-    listed = [_criterion("a", 3.0), _criterion("b", 3.0), _criterion("c", 4.0)]
+    listed = [_criterion("a", 4.0), _criterion("b", 4.0), _criterion("c", 2.0)]
     rating = rate(listed, {"a": 0.0, "b": 5.0}, "stage")
     assert [part.possible for part in rating.parts] == [50.0, 50.0, None]
     assert rating.score == 75.0
