@@ -326,6 +326,20 @@ def residual() -> MetricSection:
     metrics: list[MetricDefinition] = []
     for axis, title in (("along", "along the section"), ("across", "lateral")):
         metrics += _residual(axis, f"Residual {title}")
+    repair = "Repair = reconstructed − validated position along the section of repaired points."
+    for figure, title, how in (
+        ("rmse", "RMSE", "√ of the mean squared repair"),
+        ("largest", "largest", "Largest |repair|"),
+    ):
+        metrics.append(
+            MetricDefinition(
+                f"repair_along_{figure}",
+                f"Repair along the section, {title}",
+                "m",
+                f"{how}. {repair}",
+                stages=(CLEANED,),
+            )
+        )
     return MetricSection(
         "residual",
         "What cleaning changed",

@@ -96,6 +96,16 @@ def residual(tracks: Tracks, axis: str, values: Floats) -> Figures:
     return figures
 
 
+def repairs(tracks: Tracks, values: Floats) -> Figures:
+    """How far points taken for outliers were moved along the section."""
+    found = track_measures.moments(tracks, values)
+    samples = summed(found, "samples")
+    return {
+        "repair_along_rmse": rms(samples, summed(found, "squares")),
+        "repair_along_largest": largest(found, "largest_absolute", samples),
+    }
+
+
 def _speed(tracks: Tracks, speed: Floats) -> Figures:
     found = track_measures.moments(tracks, speed)
     samples = summed(found, "samples")

@@ -92,6 +92,9 @@ def _columns(stage: str) -> dict[str, pl.Expr]:
         "acceleration_along": pl.col("acceleration_y").cast(single),
         "residual_along": observed.then(pl.col("y_position") - pl.col("y_raw")).cast(single),
         "residual_across": observed.then(pl.col("x_position") - pl.col("x_raw")).cast(single),
+        "repair": pl.when(state == "repaired")
+        .then(pl.col("y_position") - pl.col("y_raw"))
+        .cast(single),
         "lane_corrected": pl.col("lane_id") != pl.col("lane_raw"),
         "lane_known": pl.col("lane_raw").is_not_null(),
         "repaired": state == "repaired",
@@ -99,7 +102,7 @@ def _columns(stage: str) -> dict[str, pl.Expr]:
     }
 
 
-_CHANGED = ("residual_along", "residual_across", "repaired", "imputed")
+_CHANGED = ("residual_along", "residual_across", "repair", "repaired", "imputed")
 """What only cleaned points have; read with the positions, which they are made from."""
 
 
@@ -133,13 +136,14 @@ def measure_stage(points: pl.LazyFrame, stage: str, site: Site, area: Area) -> S
         found |= row_figures.declared(tracks, spans, where)
         found |= motion_figures.delivered_motion(tracks, site, y, speed, heading, along)
     else:
-        residual_along, residual_across, repaired, imputed = changed
+        residual_along, residual_across, repair, repaired, imputed = changed
         found |= motion_figures.reconstructed_motion(tracks, y, speed, velocity, along)
         found |= motion_figures.residual(tracks, "along", residual_along)
         found |= motion_figures.residual(tracks, "across", residual_across)
+        found |= motion_figures.repairs(tracks, repair)
         found |= row_figures.states(tracks, repaired, imputed)
         found |= row_figures.corrected_lanes(tracks)
-        del residual_along, residual_across, repaired, imputed
+        del residual_along, residual_across, repair, repaired, imputed
     del changed
     found |= motion_figures.reversing(tracks, velocity, heading)
     del velocity

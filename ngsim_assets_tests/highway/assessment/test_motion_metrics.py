@@ -105,5 +105,7 @@ def test_residuals_remember_what_errors_do(sample: Sample) -> None:
     )
     assert value(metrics, "residual_along_memory") == pytest.approx(1.0, abs=0.35)
     assert value(metrics, "residual_along_largest") < 1.0
+    assert value(metrics, "repair_along_rmse") == pytest.approx(30, abs=0.2)
+    assert value(metrics, "repair_along_largest") == pytest.approx(30, abs=1.0)
     assert abs(value(metrics, "residual_across_correlation_0_1s")) < 0.05
     assert value(metrics, "residual_across_memory") == pytest.approx(0.1)

@@ -118,6 +118,7 @@ def test_what_stands_has_no_waves_and_no_residual_to_remember() -> None:
         "wave_speed",
         "residual_along_correlation_0_1s",
         "residual_along_memory",
+        "repair_along_rmse",
         "time_headway_rmse",
     ):
         assert value(metrics, metric) is None
