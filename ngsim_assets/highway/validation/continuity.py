@@ -59,6 +59,10 @@ def for_a_moment(vehicle: Integers, frame: Integers, named: Integers) -> Integer
     return usual
 
 
+# m/s by which a vehicle drives faster or slower than its leader at most: from walking pace to the
+# speed limit of an urban road.
+_APART: Final = 12.0
+
 # m and m/s: what half a last digit of time headway (0.01 s, at 45 m/s), space headway and speed
 # (0.01 ft/s) is worth, and half as much again.
 _HEADWAY_ROUNDING: Final = 0.4
@@ -88,7 +92,9 @@ def headway_jumps(
     """Rows whose headway lies apart for a moment from those before and after, which agree.
 
     All with one leader. A headway jumps where it changes by more than `largest` [m] between two
-    rows, and as much again for every second between them.
+    rows, and as much again for every second between them. A stretch lies apart if it is jumped
+    into one way and out of the other, and what remains between before and after is what two
+    vehicles can have driven apart.
     """
     apart = np.zeros(vehicle.size, np.bool_)
     first = -1
@@ -102,7 +108,9 @@ def headway_jumps(
         elif _jumps(before, row, frame, headway, largest):
             if (
                 last >= 0
-                and not _jumps(last, row, frame, headway, largest)
+                and (headway[first] > headway[last]) == (headway[row] < headway[before])
+                and abs(headway[row] - headway[last])
+                <= largest + _APART * 0.1 * (frame[row] - frame[last])
                 and frame[before] - frame[first] < MOMENT
                 and frame[row] - frame[last] <= 2 * MOMENT
             ):

@@ -143,7 +143,7 @@ def track_rules(site: Site, parameters: ValidationParameters) -> list[Rule]:
             "flag",
             pl.col("lane_fault") == tracks.BLIP,
             "the lane is another for one frame, or skips a lane for up to 1.5 s, between rows "
-            "in one lane",
+            "in one lane; or does so between rows in two neighbouring lanes",
             "crossing one lane takes 5 to 6 s on average (Toledo & Zohar 2007)",
         ),
         Rule(

@@ -140,8 +140,9 @@ def lane_faults(
     """BLIP where a track leaves its lane and is back at once, JUMP where it skips a lane.
 
     A stretch in one lane with the same lane before and after is a BLIP if it lasts one frame,
-    or if it lies more than one lane away and is short. A change over more than one lane that
-    stays is a JUMP, blamed on the first row in the new lane.
+    or if it lies more than one lane away and is short. So is a short one between neighbouring
+    lanes that lies more than one lane from either. A change over more than one lane that stays
+    is a JUMP, blamed on the first row in the new lane.
 
     Args:
         lane: UNKNOWN where not told.
@@ -159,10 +160,17 @@ def lane_faults(
         entered = start > 0 and _goes_on(at, start, vehicle, frame)
         if entered and faults[at[start - 1]] != BLIP:
             before = at[start - 1]
-            back = end < at.size and _goes_on(at, end, vehicle, frame)
-            back = back and lane[at[end]] == lane[before]
+            follows = end < at.size and _goes_on(at, end, vehicle, frame)
+            after = at[end] if follows else before
+            short = end - start <= _BLIP_FRAMES
             far = abs(lane[at[start]] - lane[before]) > 1
-            if back and (end - start == 1 or (far and end - start <= _BLIP_FRAMES)):
+            back = follows and lane[after] == lane[before]
+            # the track goes on in the next lane, but not from where the stretch is
+            beside = follows and abs(lane[after] - lane[before]) == 1
+            beside = beside and (far or abs(lane[after] - lane[at[start]]) > 1)
+            for row in (before, at[start], after):
+                beside = beside and _counted(lane, row, through)
+            if (back and (end - start == 1 or (far and short))) or (beside and short):
                 faults[at[start:end]] = BLIP
             elif far and _counted(lane, before, through) and _counted(lane, at[start], through):
                 faults[at[start]] = JUMP

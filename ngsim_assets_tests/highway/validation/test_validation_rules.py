@@ -192,6 +192,13 @@ def test_lanes_that_jump() -> None:
     assert found.filter(pl.col("flags").list.contains("lane_blip"))["frame"].to_list() == [
         80, 81, 82, 83, 84, 85,
     ]  # fmt: skip
+    changes = replaced(CLEAN, rest, lane_id=2, preceding=0, space_headway=0.0)
+    for stretch, lane in ((pl.col("frame_id").is_between(77, 79), 3), (rest, 4)):
+        odd = (pl.col("vehicle_id") == 3) & stretch & (pl.col("frame_id") < 83)
+        found = verdicts(replaced(changes, odd, lane_id=lane, preceding=0, space_headway=0.0))
+        told = found.filter(pl.col("flags").list.contains("lane_blip"))
+        assert told["frame"].to_list() == ([77, 78, 79] if lane == 3 else [80, 81, 82])
+        assert "lane_jump" not in found["flags"].explode().to_list()
     onto_next = replaced(CLEAN, rest, lane_id=2, preceding=0, space_headway=0.0)
     assert "lane" not in str(flag_counts(judge(onto_next.lazy(), US_101)).collect()["rule"])
 
