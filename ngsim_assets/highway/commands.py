@@ -15,7 +15,15 @@ import typer
 from rich.progress import TaskID
 
 from ngsim_assets import console
-from ngsim_assets.highway import intake, model, questions, reporting, scores, stages
+from ngsim_assets.highway import (
+    intake,
+    model,
+    questions,
+    report_questions,
+    reporting,
+    scores,
+    stages,
+)
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.simulation.write_source import LayoutName
@@ -38,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this module on `app`."""
     app.command(epilog="Example: ngsim simulate us101.txt --format txt --minutes 15")(simulate)
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
+    report_questions.add_to(app)
     questions.add_to(app)
     scores.add_to(app)
 

@@ -80,7 +80,7 @@ def measured(platform: Platform, key: PartitionKey, wanted: str = "") -> Measure
     try:
         number = int(wanted or 0)
     except ValueError:
-        raise NoSuchVersion(key, f"@{wanted}", known) from None
+        raise NoSuchVersion(key, f"@{wanted.lstrip('@')}", known) from None
     if not wanted or wanted.startswith("-"):
         place = -number
         found = known[place] if place < len(known) else None

@@ -1,7 +1,7 @@
-"""Questions to the tables: report, query, vehicle, status, schemas.
+"""Questions to the tables: query, vehicle, status, schemas.
 
-Belongs here: commands that read what is stored and show it. Does not belong here: commands that
-take files in or make them (commands.py).
+Belongs here: commands that read what is stored and show it. Does not belong here: reports and
+their comparison (report_questions.py), commands that take files in or make them (commands.py).
 """
 
 from __future__ import annotations
@@ -17,19 +17,14 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, overview, reporting, stages
+from ngsim_assets.highway import model, overview, stages
 from ngsim_assets.highway.assessment.catalogue import metrics_page
-from ngsim_assets.highway.comparison import compared
-from ngsim_assets.highway.history import Measured, measured
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.validate import rules_table
-from ngsim_assets.quality.comparison import ComparedSection
-from ngsim_assets.quality.report import Measurement, report_schema
-from ngsim_assets.quality.writing import format_difference, format_value
+from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage import catalog
-from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.schema import documentation_of
 
 Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
@@ -67,7 +62,6 @@ class BadQuery(NgsimAssetsError):
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module on `app`."""
     examples = {
-        report: "ngsim report 'us-101|2005-06-15T0750' --compare @-1 --html changed.html",
         query: 'ngsim query "SELECT lane_id, avg(speed) FROM cleaned_trajectories GROUP BY 1"',
         vehicle: "ngsim vehicle 'us-101|2005-06-15T0750' 17 --output v17.csv",
         status: "ngsim status --json",
@@ -75,119 +69,6 @@ def add_to(app: typer.Typer) -> None:
     }
     for command, example in examples.items():
         app.command(epilog=f"Example: {example}")(command)
-
-
-def report(
-    key: Key,
-    as_json: AsJson = False,
-    markdown: Annotated[bool, typer.Option(help="Print the report as Markdown.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OTHER",
-            help="Hold the recording against another one (its key), or against an earlier "
-            "version of itself: @-1 is the one before the current, @7 is version 7.",
-        ),
-    ] = None,
-) -> None:
-    """Where the quality report of a recording is, and what it says in short.
-
-    With --compare every metric of both side by side: values, difference, which is better, limits
-    newly kept or broken, and what differs in parameters, code and delivered rows. After a change
-    of NGSIM_GAP_LIMIT or of the method: ngsim report KEY --compare @-1
-    """
-    settings = load_settings()
-    if compare is not None:
-        _compare(settings, key, compare, as_json=as_json, markdown=markdown, html=html)
-        return
-    wanted = _known(settings, key)
-    stored = overview.stored_report(stages.open_platform(settings), wanted)
-    if html is not None:
-        page = reporting.report_folder(settings.reports, wanted) / "report.html"
-        write_atomically(html, page.read_bytes())
-        console.note(f"report: {html.resolve()}")
-    if as_json:
-        console.print_json(stored.model_dump(mode="json"))
-    elif markdown:
-        typer.echo(stored.to_markdown())
-    elif html is None:
-        frame = stages.open_platform(settings).lake.scan(
-            model.QUALITY_METRICS, stages.identity(wanted)
-        )
-        console.print_table(
-            f"Quality of {wanted}",
-            frame.select("metric", "stage", "value", "unit", "threshold", "passed")
-            .sort("metric", "stage", descending=[False, True])
-            .collect()
-            .to_dicts(),
-        )
-        page = reporting.report_folder(settings.reports, wanted) / "report.html"
-        console.note(f"report: {page.resolve()}")
-
-
-def _compare(
-    settings: Settings, key: str, other: str, *, as_json: bool, markdown: bool, html: Path | None
-) -> None:
-    platform = stages.open_platform(settings)
-    subject = _measured(settings, platform, key)
-    # @-1 alone means the recording asked about
-    named = other if not other.startswith("@") else f"{subject.key}{other}"
-    reference = _measured(settings, platform, named)
-    with console.working("comparing"):
-        comparison = compared(platform, subject, reference, pictures=html is not None)
-    if html is not None:
-        write_atomically(html, comparison.to_html())
-        console.note(f"comparison: {html.resolve()}")
-    if as_json:
-        typer.echo(comparison.to_json())
-    elif markdown:
-        typer.echo(comparison.to_markdown())
-    elif html is None:
-        labels = (comparison.reference.label, comparison.subject.label)
-        console.out.print(comparison.summary, markup=False)
-        console.print_table(
-            "Made with",
-            [
-                {"what": part.name, labels[0]: part.reference, labels[1]: part.subject}
-                for part in comparison.differences
-            ],
-        )
-        for section in comparison.sections:
-            console.print_table(section.title, _rows(section, labels))
-
-
-def _rows(section: ComparedSection, labels: tuple[str, str]) -> list[dict[str, object]]:
-    """A section as rows of text, numbers to the right."""
-
-    def number(part: Measurement | None, unit: str) -> str:
-        return format_value(part.value if part is not None else None, unit)
-
-    columns = {
-        labels[0]: [number(metric.reference, metric.unit) for metric in section.metrics],
-        labels[1]: [number(metric.subject, metric.unit) for metric in section.metrics],
-        "difference": [format_difference(m.difference, m.unit) for m in section.metrics],
-    }
-    for name, texts in columns.items():
-        width = max(len(name), *(len(text) for text in texts))
-        columns[name] = [text.rjust(width) for text in texts]
-    return [
-        {
-            "metric": metric.name,
-            "stage": metric.stage,
-            **{name: texts[place] for name, texts in columns.items()},
-            "unit": metric.unit,
-            "": metric.outcome.replace("not comparable", ""),
-            "limit": metric.verdict,
-        }
-        for place, metric in enumerate(section.metrics)
-    ]
-
-
-def _measured(settings: Settings, platform: stages.Platform, text: str) -> Measured:
-    """The version of a recording's metrics that `KEY`, `KEY@-1` or `KEY@7` names."""
-    key, _, version = text.partition("@")
-    return measured(platform, _known(settings, key), version)
 
 
 def query(
@@ -233,7 +114,7 @@ def vehicle(
 ) -> None:
     """One vehicle's trajectory."""
     settings = load_settings()
-    wanted = _known(settings, key)
+    wanted = known_recording(settings, key)
     rows = (
         stages.open_platform(settings)
         .lake.scan(model.TABLES[table], stages.identity(wanted))
@@ -373,7 +254,8 @@ def schema_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _known(settings: Settings, key: str) -> PartitionKey:
+def known_recording(settings: Settings, key: str) -> PartitionKey:
+    """The recording of that key; NoSuchRecording if nothing of it was delivered."""
     known = stages.open_platform(settings).landing.partitions()
     if key not in known:
         raise NoSuchRecording(key, known)
