@@ -131,11 +131,20 @@ class Sheet:
 
     def plain(self, axis: Axes) -> None:
         """Ticks, spines and grid as everywhere."""
-        axis.tick_params(labelsize=self.small, colors=INK, length=3 * self.unit)
+        self._ticks(axis)
         axis.spines[["top", "right"]].set_visible(False)
         axis.spines[["left", "bottom"]].set_color(INK)
         axis.grid(visible=True, color=FAINT, linewidth=0.6 * self.unit)
         axis.set_axisbelow(True)
+
+    def _ticks(self, axis: Axes) -> None:
+        """Sizes that matplotlib keeps in points, whatever the type."""
+        unit = self.unit
+        look: dict[str, Any] = {"length": 3 * unit, "width": 0.8 * unit, "pad": 3.5 * unit}
+        axis.tick_params(which="both", labelsize=self.small, colors=INK, **look)
+        axis.tick_params(which="minor", length=1.8 * unit)
+        for spine in axis.spines.values():
+            spine.set_linewidth(0.8 * unit)
 
     def title(self, axis: Axes, text: str) -> None:
         """A heading at the left above the axes."""
@@ -144,9 +153,9 @@ class Sheet:
     def label(self, axis: Axes, *, x: str | None = None, y: str | None = None) -> None:
         """Axis labels, quantity and unit."""
         if x is not None:
-            axis.set_xlabel(x, fontsize=self.type, color=INK)
+            axis.set_xlabel(x, fontsize=self.type, color=INK, labelpad=4 * self.unit)
         if y is not None:
-            axis.set_ylabel(y, fontsize=self.type, color=INK)
+            axis.set_ylabel(y, fontsize=self.type, color=INK, labelpad=4 * self.unit)
 
     def legend(self, axis: Axes, *, place: Place = "upper right", columns: int = 2) -> None:
         """What the lines are: on a ground that hides what is behind, or above the axes at right."""
@@ -202,7 +211,7 @@ class Sheet:
         scale.set_xticks([])
         scale.yaxis.set_major_locator(few(4))
         scale.yaxis.tick_right()
-        scale.tick_params(labelsize=self.small, colors=INK, length=3 * self.unit)
+        self._ticks(scale)
         scale.yaxis.set_label_position("right")
         self.label(scale, y=text)
 
