@@ -1,8 +1,8 @@
 """Every quality metric of the highway domain, once, and the page that lists them.
 
 Belongs here: the order of sections, and their documentation. Does not belong here: the metrics
-themselves (catalogue_of_rows.py, catalogue_of_motion.py, catalogue_of_traffic.py), the numbers
-that definitions share (metrics.py), any computation.
+themselves (catalogue_of_rows.py and its like), the numbers that definitions share (metrics.py),
+any computation.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ngsim_assets.highway.assessment import (
     catalogue_of_motion,
+    catalogue_of_residuals,
     catalogue_of_rows,
     catalogue_of_traffic,
 )
@@ -32,7 +33,7 @@ def catalogue(site: Site) -> tuple[MetricSection, ...]:
         catalogue_of_traffic.platoon(),
         catalogue_of_traffic.headways(),
         catalogue_of_rows.lanes_and_vehicles(site),
-        catalogue_of_motion.residual(),
+        catalogue_of_residuals.residual(),
         catalogue_of_traffic.traffic(site),
     )
 
