@@ -13,6 +13,7 @@ import pytest
 from ngsim_assets.highway import model
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.questions import rules_page, schema_page
+from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.storage import catalog
 from ngsim_assets.storage.parquet import ParquetStorage
@@ -27,6 +28,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
         ("RULES.md", rules_page),
         ("METRICS.md", metrics_page),
         ("quality_report.schema.json", report_schema),
+        ("quality_comparison.schema.json", comparison_schema),
     ],
 )
 def test_generated_pages_are_current(name: str, page: object) -> None:

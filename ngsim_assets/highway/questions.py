@@ -22,6 +22,7 @@ from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.validate import rules_table
+from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage import catalog
@@ -197,8 +198,8 @@ def schemas(
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Write DATA_SCHEMAS.md, RULES.md, METRICS.md and the JSON Schema of reports "
-            "into this folder."
+            help="Write DATA_SCHEMAS.md, RULES.md, METRICS.md and the JSON Schemas of "
+            "reports into this folder."
         ),
     ] = None,
 ) -> None:
@@ -212,7 +213,11 @@ def schemas(
         for text in pages.values():
             typer.echo(text, nl=False)
         return
-    for name, text in {**pages, "quality_report.schema.json": report_schema()}.items():
+    written = {
+        "quality_report.schema.json": report_schema(),
+        "quality_comparison.schema.json": comparison_schema(),
+    }
+    for name, text in {**pages, **written}.items():
         (write / name).write_text(text)
         console.note(f"{write / name} written")
 

@@ -10,13 +10,12 @@ less reference, and better or worse is said of the subject.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from ngsim_assets.quality.report import Figure, Limit, Measurement
 from ngsim_assets.quality.writing import (
@@ -25,6 +24,7 @@ from ngsim_assets.quality.writing import (
     markdown,
     markdown_row,
     page,
+    published_schema,
 )
 
 Better = Literal["lower", "higher", "nearer zero"]
@@ -89,14 +89,30 @@ class Difference(_Part):
 
 
 class Comparison(_Part):
-    """Two sides, metric by metric."""
+    """Two sides, metric by metric.
 
-    schema_version: Literal[1] = 1
+    `comparison_schema()` is the published schema of `to_json()`; `model_validate_json` reads it
+    back.
+    """
+
+    schema_version: Literal[1] = Field(
+        default=1, description="Raised when a field goes or changes its meaning."
+    )
     title: str
     reference: Side
     subject: Side
     sections: tuple[ComparedSection, ...]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_again(cls, content: Any) -> Any:
+        """What is computed from the rest is not taken from outside."""
+        if not isinstance(content, dict):
+            return content
+        given = cast("dict[str, Any]", content)
+        return {name: part for name, part in given.items() if name not in _DERIVED}
+
+    @computed_field(description="What the two were made with that is not the same.")
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Facts that are not the same on both sides, in the order of the subject's."""
@@ -121,9 +137,9 @@ class Comparison(_Part):
         """Metrics whose verdict changed."""
         return tuple(metric for metric in self.metrics if metric.verdict)
 
+    @computed_field(description="The finding in two sentences.")
     @property
     def summary(self) -> str:
-        """The finding in two sentences."""
         counts = {
             outcome: sum(metric.outcome == outcome for metric in self.metrics)
             for outcome in ("better", "worse", "same", "different")
@@ -155,10 +171,7 @@ class Comparison(_Part):
     def to_json(self) -> str:
         """The comparison as JSON, keys in a fixed order; pictures without their bytes."""
         bare = {"figures": {"__all__": {"data"}}}
-        content = self.model_dump(mode="json", exclude={"reference": bare, "subject": bare})
-        content["summary"] = self.summary
-        content["differences"] = [part.model_dump(mode="json") for part in self.differences]
-        return json.dumps(content, indent=2, ensure_ascii=False)
+        return self.model_dump_json(indent=2, exclude={"reference": bare, "subject": bare})
 
     def to_html(self) -> str:
         """One file that needs no other and no network; escapes all text."""
@@ -178,6 +191,14 @@ class Comparison(_Part):
         for section in self.sections:
             lines += [f"### {markdown(section.title)}", "", *_markdown_table(section, labels), ""]
         return "\n".join(lines)
+
+
+_DERIVED = frozenset(Comparison.model_computed_fields)
+
+
+def comparison_schema() -> str:
+    """The JSON Schema of `Comparison.to_json()`, as published."""
+    return published_schema(Comparison)
 
 
 def compare_metric(

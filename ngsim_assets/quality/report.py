@@ -8,7 +8,6 @@ what is measured, any name of a metric, any picture's content, how points are gi
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -23,6 +22,7 @@ from ngsim_assets.quality.writing import (
     markdown,
     markdown_row,
     page,
+    published_schema,
 )
 
 
@@ -347,9 +347,7 @@ _DERIVED = frozenset(DataQualityReport.model_computed_fields)
 
 def report_schema() -> str:
     """The JSON Schema of `DataQualityReport.to_json()`, as published."""
-    schema = DataQualityReport.model_json_schema(mode="serialization")
-    identified = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-    return json.dumps(identified, indent=2, ensure_ascii=False) + "\n"
+    return published_schema(DataQualityReport)
 
 
 def points_text(part: RatingPart | None) -> str:

@@ -7,11 +7,13 @@ document says (report.py, comparison.py).
 from __future__ import annotations
 
 import html
+import json
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BaseModel
 
 NOT_MEASURED = "–"
 
@@ -71,6 +73,13 @@ def markdown_row(cells: Iterable[str]) -> str:
 def page(template: str, **context: object) -> str:
     """A template of this package filled in; text is escaped, a missing name is an error."""
     return _environment().get_template(template).render(**context)
+
+
+def published_schema(document: type[BaseModel]) -> str:
+    """The JSON Schema of what a document writes as JSON, as the text that is published."""
+    schema = document.model_json_schema(mode="serialization")
+    identified = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(identified, indent=2, ensure_ascii=False) + "\n"
 
 
 @lru_cache(maxsize=1)

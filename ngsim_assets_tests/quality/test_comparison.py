@@ -16,8 +16,10 @@ from ngsim_assets.quality.comparison import (
     Side,
     better_by,
     compare_metric,
+    comparison_schema,
 )
 from ngsim_assets.quality.report import Figure, Limit, Measurement
+from ngsim_assets_tests.quality.json_schema import faults
 
 HOSTILE = "<script>alert('1')</script> | `code` *bold* [x](http://evil.example)"
 
@@ -141,9 +143,16 @@ def test_json_reads_back_and_has_no_pictures() -> None:
     assert document["summary"]
     assert document["differences"][0]["name"] == "gap"
     assert "data" not in document["subject"]["figures"][0]
-    derived = {"summary", "differences"}
-    back = Comparison.model_validate({k: v for k, v in document.items() if k not in derived})
+    back = Comparison.model_validate(document)
     assert back.metrics == _comparison(HOSTILE).metrics
+    assert back.to_json() == _comparison(HOSTILE).to_json()
+
+
+def test_json_follows_the_published_schema() -> None:
+    schema = json.loads(comparison_schema())
+    document = json.loads(_comparison(HOSTILE).to_json())
+    assert faults(document, schema, schema) == []
+    assert faults(document | {"colour": "red"}, schema, schema)
 
 
 @pytest.mark.parametrize("pictures", [True, False])
