@@ -45,6 +45,20 @@ class Sums(NamedTuple):
     latest: Any
 
 
+class Places(NamedTuple):
+    """Arrays over place, whatever the stream: when anybody was first and last seen, and how many.
+
+    Attributes:
+        first, last: microseconds from the start of the grid, of the pieces seen there.
+        vehicles: distinct ones. latest: the vehicle last counted.
+    """
+
+    first: Any
+    last: Any
+    vehicles: Any
+    latest: Any
+
+
 class Window(NamedTuple):
     """Time and place that pieces reach over: microseconds since the epoch, m."""
 
@@ -65,8 +79,19 @@ def _add(sums: Sums, cell: Any, distance: int, spent: int, vehicle: int) -> None
 
 
 @njit(cache=True, nogil=True)
+def _see(places: Places, y_cell: int, start: int, end: int, vehicle: int) -> None:
+    """Note a vehicle at a place."""
+    places.first[y_cell] = min(places.first[y_cell], start)
+    places.last[y_cell] = max(places.last[y_cell], end)
+    if places.latest[y_cell] != vehicle:
+        places.latest[y_cell] = vehicle
+        places.vehicles[y_cell] += 1
+
+
+@njit(cache=True, nogil=True)
 def _split(
     sums: Sums,
+    places: Places,
     grid: Grid,
     cell: Any,
     t0: int,
@@ -103,6 +128,7 @@ def _split(
         if time_now > time_done or distance_now > distance_done:
             share = sign * (distance_now - distance_done), time_now - time_done
             _add(sums, (at, time_cell, y_cell), share[0], share[1], vehicle)
+            _see(places, y_cell, t0, t0 + time, vehicle)
         time_done, distance_done = time_now, distance_now
         here = there
         time_cell = min(time_cell + time_next, sums.spent.shape[1] - 1)
@@ -131,8 +157,9 @@ def accumulate_pieces(
     gap: int,
     grid: Grid,
     sums: Sums,
+    places: Places,
 ) -> Window:
-    """Add every piece of every vehicle to `sums`.
+    """Add every piece of every vehicle to `sums`, and note in `places` where it was when.
 
     Movement counts in the direction of travel: the way a vehicle goes on balance, over all its
     pieces of one direction; what it moves against that is taken off.
@@ -177,8 +204,10 @@ def accumulate_pieces(
                     whole = math.floor(abs(y1 - y0) * METRE + 0.5)
                     whole = whole * heading if y1 > y0 else -whole * heading
                     _add(sums, cell, whole, (t1 - t0) * 1000, vehicle[i])
+                    _see(places, cell[2], t0, t1, vehicle[i])
                 else:
-                    _split(sums, grid, cell, t0, y0, t1 - t0, y1 - y0, heading, vehicle[i])
+                    way = y1 - y0
+                    _split(sums, places, grid, cell, t0, y0, t1 - t0, way, heading, vehicle[i])
                 first_time, last_time = min(first_time, t0), max(last_time, t1)
                 first_y, last_y = min(first_y, y0, y1), max(last_y, y0, y1)
             t0, y0, time_cell, y_cell = t1, y1, next_time, next_y

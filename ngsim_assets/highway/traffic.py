@@ -20,8 +20,11 @@ Observation begins and ends within cells. It is taken to reach over all time bet
 and the last piece of a recording, and over all places between the lowest and the highest of them;
 the last two only where they lie in different cells, and never to less than a metre of a cell, to
 which positions are good. A cell observed by little says little, right as it is in the mean: where
-it matters, take those of observed_share 0.5 and more. That no lane fills every place (ramps), and
-that a recording may take up only vehicles that enter after its start, is not made up for.
+it matters, take those of observed_share 0.5 and more. Recordings that take up vehicles as they
+enter, and follow them until they leave, begin later and end later downstream: on freeways,
+observation of a place begins with the first vehicle there if it was empty for more than
+UNSEEN_HEADWAYS before, and ends likewise; cells before and after have a share of nearly 0. (On
+arterials, signals empty places.) That no lane fills every place (ramps) is not made up for.
 
 Distances and times are summed as whole numbers (of 2^-30 m and of nanoseconds), so sums do not
 depend on the order of vehicles, on chunks, or on threads, and those over all cells are those
@@ -46,7 +49,7 @@ import polars as pl
 
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.arrays import floats, integers
-from ngsim_assets.highway.edie import METRE, SECOND, Grid, Sums, accumulate_pieces
+from ngsim_assets.highway.edie import METRE, SECOND, Grid, Places, Sums, accumulate_pieces
 from ngsim_assets.highway.model import TRAFFIC_STATE
 from ngsim_assets.highway.reconstruction.stretches import order_of
 
@@ -66,9 +69,16 @@ _PARTIAL: dict[str, pl.DataType] = {
     "last_time": pl.Int64(),
     "first_y": pl.Float64(),
     "last_y": pl.Float64(),
+    "first_seen": pl.Int64(),
+    "last_seen": pl.Int64(),
+    "passed": pl.Int32(),
 }
 MOST_CELLS = 20_000_000
 """Cells a grid may have, half a gigabyte of sums; 15 min at 1 s x 1 m have 4.6 million."""
+
+UNSEEN_HEADWAYS = 5.0
+"""Mean headways nobody is seen at a place of a freeway, at the start or the end of a recording,
+for it to be taken as not observed then; of random arrivals, 0.7 % leave such a gap."""
 
 LEAST_LENGTH = 1.0
 """m of a cell, at least, that count as observed: camera positions are no better than that."""
@@ -145,7 +155,8 @@ def accumulate(
         highway_id, recording, date, lane_id, direction, time_cell and y_cell (numbers of cells
         from the epoch and from the start of the section), distance_units (2^-30 m), nanoseconds,
         vehicles; first_time, last_time (microseconds since the epoch), first_y and last_y (m),
-        which all pieces of these vehicles reach over.
+        which all pieces of these vehicles reach over; first_seen, last_seen (of anybody at that
+        place), passed (vehicles there, told once per place).
     """
     step = _step(duration, cell_length)
     narrow = points.select(_COLUMNS)
@@ -213,6 +224,12 @@ def _sums(points: pl.DataFrame, step: int, length: float, gap: float) -> pl.Data
         vehicles=np.zeros(shape, dtype=np.int32),
         latest=np.full(shape, _NOBODY, dtype=np.int64),
     )
+    places = Places(
+        first=np.full(shape[2], 2**62, dtype=np.int64),
+        last=np.full(shape[2], -(2**62), dtype=np.int64),
+        vehicles=np.zeros(shape[2], dtype=np.int32),
+        latest=np.full(shape[2], _NOBODY, dtype=np.int64),
+    )
     window = accumulate_pieces(
         vehicle,
         streams.of_points,
@@ -223,25 +240,40 @@ def _sums(points: pl.DataFrame, step: int, length: float, gap: float) -> pl.Data
         round(gap * 1_000_000),
         Grid(step, float(length), low, start),
         sums,
+        places,
     )
     at = np.nonzero((sums.spent != 0) | (sums.distance != 0))
-    return pl.DataFrame(
-        {
-            "lane_id": streams.lane.gather(pl.Series(at[0])),
-            "direction": streams.direction.gather(pl.Series(at[0])),
-            "time_cell": at[1] + low,
-            "y_cell": at[2] + start,
-            "distance_units": sums.distance[at],
-            "nanoseconds": sums.spent[at],
-            "vehicles": sums.vehicles[at],
-        }
-    ).select(
-        *(pl.lit(points[name][0], dtype=points.schema[name]).alias(name) for name in _RECORDING),
-        pl.all(),
-        *(
-            pl.lit(bound, dtype=_PARTIAL[name]).alias(name)
-            for name, bound in window._asdict().items()
-        ),
+    # vehicles of a place are told once, in its first cell, so that they add up over parts
+    passed = np.zeros(len(at[2]), dtype=np.int32)
+    once = np.unique(at[2], return_index=True)
+    passed[once[1]] = places.vehicles[once[0]]
+    return (
+        pl.DataFrame(
+            {
+                "lane_id": streams.lane.gather(pl.Series(at[0])),
+                "direction": streams.direction.gather(pl.Series(at[0])),
+                "time_cell": at[1] + low,
+                "y_cell": at[2] + start,
+                "distance_units": sums.distance[at],
+                "nanoseconds": sums.spent[at],
+                "vehicles": sums.vehicles[at],
+                "first_seen": places.first[at[2]] + low * step,
+                "last_seen": places.last[at[2]] + low * step,
+                "passed": passed,
+            }
+        )
+        .select(
+            *(
+                pl.lit(points[name][0], dtype=points.schema[name]).alias(name)
+                for name in _RECORDING
+            ),
+            *(pl.col(name) for name in (*_STREAM, *_PARTIAL) if name not in window._fields),
+            *(
+                pl.lit(bound, dtype=_PARTIAL[name]).alias(name)
+                for name, bound in window._asdict().items()
+            ),
+        )
+        .select(*_RECORDING, *_STREAM, *_PARTIAL)
     )
 
 
@@ -288,14 +320,7 @@ def _state(sums: pl.DataFrame, step: int, length: float) -> pl.DataFrame:
     distance_units, nanoseconds, vehicles = (
         _scattered(at, sums[name].to_numpy(), math.prod(shape)) for name in _SUMMED
     )
-    window = sums.select(
-        pl.col("first_time", "first_y").min(), pl.col("last_time", "last_y").max()
-    ).row(0, named=True)
-    times, places = np.arange(low, high + 1), np.arange(start, end + 1)
-    observed = np.multiply.outer(
-        _share_of_time(times, step, window["first_time"], window["last_time"]),
-        _share_of_length(places, length, window["first_y"], window["last_y"]),
-    )
+    observed = _observed(sums, np.arange(low, high + 1), np.arange(start, end + 1), step, length)
 
     duration = step / 1_000_000
     distance, time, area = pl.col("distance_travelled"), pl.col("time_spent"), pl.col("area")
@@ -308,8 +333,10 @@ def _state(sums: pl.DataFrame, step: int, length: float) -> pl.DataFrame:
             {
                 "lane_id": streams.lane.gather(pl.Series(stream)),
                 "direction": streams.direction.gather(pl.Series(stream)),
-                "time_start": pl.Series(times * step).cast(pl.Datetime("us", "UTC"))[time_at],
-                "y_start": (places * length)[y_at],
+                "time_start": pl.Series(np.arange(low, high + 1) * step).cast(
+                    pl.Datetime("us", "UTC")
+                )[time_at],
+                "y_start": (np.arange(start, end + 1) * length)[y_at],
                 "observed_share": np.broadcast_to(observed, shape).ravel(),
                 "distance_travelled": distance_units / METRE,
                 "time_spent": nanoseconds / SECOND,
@@ -340,12 +367,32 @@ def _scattered(
     return sums
 
 
-def _share_of_time(
-    cells: npt.NDArray[np.int64], step: int, first: int, last: int
+def _observed(
+    sums: pl.DataFrame,
+    times: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int64],
+    step: int,
+    length: float,
 ) -> npt.NDArray[np.float64]:
-    """Part of each time cell that lies within [first, last] microseconds, over 0."""
-    overlap = np.minimum((cells + 1) * step, last) - np.maximum(cells * step, first)
-    return np.maximum(overlap, 1) / step
+    """Part of each cell of time and place that was observed, over 0, by time and place."""
+    first_time, last_time, first_y, last_y = sums.select(
+        pl.col("first_time").min(),
+        pl.col("last_time").max(),
+        pl.col("first_y").min(),
+        pl.col("last_y").max(),
+    ).row(0)
+    begins, ends = np.full(len(places), first_time), np.full(len(places), last_time)
+    if sums["direction"].is_null().all():
+        seen = sums.group_by("y_cell").agg(
+            pl.col("first_seen").min(), pl.col("last_seen").max(), pl.col("passed").sum()
+        )
+        at = seen["y_cell"].to_numpy() - places[0]
+        headway = (last_time - first_time) / seen["passed"].to_numpy()
+        came, left = seen["first_seen"].to_numpy(), seen["last_seen"].to_numpy()
+        begins[at] = np.where(came - first_time > UNSEEN_HEADWAYS * headway, came, first_time)
+        ends[at] = np.where(last_time - left > UNSEEN_HEADWAYS * headway, left, last_time)
+    overlap = np.minimum.outer((times + 1) * step, ends) - np.maximum.outer(times * step, begins)
+    return np.clip(overlap, 1, step) / step * _share_of_length(places, length, first_y, last_y)
 
 
 def _share_of_length(

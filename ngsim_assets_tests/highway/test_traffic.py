@@ -257,6 +257,27 @@ def test_the_first_and_the_last_cells_have_the_flow_of_the_traffic() -> None:
     assert 1000.0 * whole == pytest.approx(1000.0 / 12.0, rel=0.01)
 
 
+@pytest.mark.parametrize("direction", [None, 2])
+def test_places_are_observed_from_the_first_vehicle_on(direction: int | None) -> None:
+    """Vehicles 12 m apart, each followed from 0 to 600 m: the last place sees them 50 s later."""
+    points = _platoon(240, 12.0, 12.0, 3000).filter(pl.col("y_position").is_between(0.0, 599.9))
+    points = points.with_columns(direction=pl.lit(direction, dtype=pl.Int32))
+    state = traffic_state(points.lazy()).collect()
+    unseen = state.filter(pl.col("observed_share") < 0.01)
+    if direction is not None:  # a signal may have held them back
+        assert unseen.is_empty()
+        return
+    assert unseen.height > 2
+    assert (unseen["flow"] == 0.0).all()
+    told = state.filter(pl.col("observed_share") > 0.5)
+    assert told.height > 0.75 * state.height
+    # but for two cells that are empty for less than five headways, which may happen
+    assert ((told["flow"] / 3600.0 - 1.0).abs() > 0.15).sum() <= 2
+    assert told["flow"].mean() == pytest.approx(3600.0, rel=0.02)
+    parts = [accumulate(part.lazy()) for part in points.partition_by("vehicle_id")]
+    assert merge(parts).collect().equals(state)
+
+
 def test_a_border_within_a_cell_is_not_believed_too_much() -> None:
     """One vehicle standing a millimetre over a border makes no jam of a million a km."""
     standing = driven.points(driven.narrow(1, np.full(600, 50.001)))
