@@ -16,22 +16,15 @@ noise of positions would count as traffic: 0.1 m of it makes 1 m/s out of a stan
 cleaning would take flow away that never was. So cells of raw positions can have a flow a little
 below 0, where noise outweighs the movement; sums over several cells are right.
 
-Observation begins and ends within cells. It is taken to reach over all time between the first
-and the last piece of a recording, and over all places between the lowest and the highest of them;
-the last two only where they lie in different cells, and never to less than a metre of a cell, to
-which positions are good. A cell observed by little says little, right as it is in the mean: where
-it matters, take those of observed_share 0.5 and more. Recordings that take up vehicles as they
-enter, and follow them until they leave, begin later and end later downstream: on freeways,
-observation of a place begins with the first vehicle there if it was empty for more than
-UNSEEN_HEADWAYS before, and ends likewise; cells before and after have a share of nearly 0. (On
-arterials, signals empty places.) That no lane fills every place (ramps) is not made up for.
+What of a cell was observed, observed_share, says observed.py. A cell observed by little says
+little, right as it is in the mean: where it matters, take those of 0.5 and more.
 
 Distances and times are summed as whole numbers (of 2^-30 m and of nanoseconds), so sums do not
 depend on the order of vehicles, on chunks, or on threads, and those over all cells are those
 over all pieces, to the unit.
 
-Belongs here: the table traffic_state. Does not belong here: the splitting (edie.py), what cells
-say together (flow), comparing stages (assessment/cells.py).
+Belongs here: the table traffic_state. Does not belong here: the splitting (edie.py), borders of
+observation (observed.py), what cells say together (flow), comparing stages (assessment/cells.py).
 
 Source: Edie (1963), Discussion of traffic stream measurements and definitions, Proceedings of
 the 2nd International Symposium on the Theory of Traffic Flow, 139-154.
@@ -51,6 +44,7 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.arrays import floats, integers
 from ngsim_assets.highway.edie import METRE, SECOND, Grid, Places, Sums, accumulate_pieces
 from ngsim_assets.highway.model import TRAFFIC_STATE
+from ngsim_assets.highway.observed import observed_share
 from ngsim_assets.highway.reconstruction.stretches import order_of
 
 _NONE = -(2**31)
@@ -75,13 +69,6 @@ _PARTIAL: dict[str, pl.DataType] = {
 }
 MOST_CELLS = 20_000_000
 """Cells a grid may have, half a gigabyte of sums; 15 min at 1 s x 1 m have 4.6 million."""
-
-UNSEEN_HEADWAYS = 5.0
-"""Mean headways nobody is seen at a place of a freeway, at the start or the end of a recording,
-for it to be taken as not observed then; of random arrivals, 0.7 % leave such a gap."""
-
-LEAST_LENGTH = 1.0
-"""m of a cell, at least, that count as observed: camera positions are no better than that."""
 
 
 class GridTooFine(NgsimAssetsError):
@@ -320,7 +307,9 @@ def _state(sums: pl.DataFrame, step: int, length: float) -> pl.DataFrame:
     distance_units, nanoseconds, vehicles = (
         _scattered(at, sums[name].to_numpy(), math.prod(shape)) for name in _SUMMED
     )
-    observed = _observed(sums, np.arange(low, high + 1), np.arange(start, end + 1), step, length)
+    observed = observed_share(
+        sums, np.arange(low, high + 1), np.arange(start, end + 1), step, length
+    )
 
     duration = step / 1_000_000
     distance, time, area = pl.col("distance_travelled"), pl.col("time_spent"), pl.col("area")
@@ -365,44 +354,3 @@ def _scattered(
     sums = np.zeros(size, dtype=np.int64)
     np.add.at(sums, at, values)
     return sums
-
-
-def _observed(
-    sums: pl.DataFrame,
-    times: npt.NDArray[np.int64],
-    places: npt.NDArray[np.int64],
-    step: int,
-    length: float,
-) -> npt.NDArray[np.float64]:
-    """Part of each cell of time and place that was observed, over 0, by time and place."""
-    first_time, last_time, first_y, last_y = sums.select(
-        pl.col("first_time").min(),
-        pl.col("last_time").max(),
-        pl.col("first_y").min(),
-        pl.col("last_y").max(),
-    ).row(0)
-    begins, ends = np.full(len(places), first_time), np.full(len(places), last_time)
-    if sums["direction"].is_null().all():
-        seen = sums.group_by("y_cell").agg(
-            pl.col("first_seen").min(), pl.col("last_seen").max(), pl.col("passed").sum()
-        )
-        at = seen["y_cell"].to_numpy() - places[0]
-        headway = (last_time - first_time) / seen["passed"].to_numpy()
-        came, left = seen["first_seen"].to_numpy(), seen["last_seen"].to_numpy()
-        begins[at] = np.where(came - first_time > UNSEEN_HEADWAYS * headway, came, first_time)
-        ends[at] = np.where(last_time - left > UNSEEN_HEADWAYS * headway, left, last_time)
-    overlap = np.minimum.outer((times + 1) * step, ends) - np.maximum.outer(times * step, begins)
-    return np.clip(overlap, 1, step) / step * _share_of_length(places, length, first_y, last_y)
-
-
-def _share_of_length(
-    cells: npt.NDArray[np.int64], length: float, first: float, last: float
-) -> npt.NDArray[np.float64]:
-    """Part of each place cell that lies within [first, last] m, at least LEAST_LENGTH of it."""
-    if len(cells) == 1:
-        return np.ones(1)
-    overlap = np.minimum((cells + 1) * length, last) - np.maximum(cells * length, first)
-    # whole cells are whole, whatever their borders round to
-    inner = (cells > cells[0]) & (cells < cells[-1])
-    least = min(LEAST_LENGTH / length, 1.0)
-    return np.where(inner, 1.0, np.clip(overlap / length, least, 1.0))

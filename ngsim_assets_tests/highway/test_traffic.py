@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ngsim_assets.highway.clean import clean
 from ngsim_assets.highway.model import TRAFFIC_STATE
+from ngsim_assets.highway.observed import LEAST_LENGTH
 from ngsim_assets.highway.sites import US_101
 from ngsim_assets.highway.traffic import (
-    LEAST_LENGTH,
     GridTooFine,
     NoSuchCell,
     accumulate,
