@@ -240,13 +240,15 @@ class DataQualityReport(_Part):
 
     @property
     def scores(self) -> str:
-        """One line on the scores, empty without any."""
+        """One line on the scores, empty where nothing was rated."""
         told = [
             f"{rating.label.lower()} {rating.score:.1f}"
             for rating in self.ratings
             if rating.score is not None
         ]
-        return f"Score of 100: {', '.join(told)}." if told else ""
+        if not told:
+            return "No score: too little was measured." if self.ratings else ""
+        return f"Score of 100: {', '.join(told)}."
 
     @property
     def rated(self) -> tuple[tuple[Criterion, tuple[RatingPart | None, ...]], ...]:

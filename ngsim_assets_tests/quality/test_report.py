@@ -263,6 +263,14 @@ def test_the_make_up_of_the_score_is_shown() -> None:
     assert "| **Score** | – | **82.5** of 100 |" in page
 
 
+def test_nothing_to_rate_is_no_good_news() -> None:
+    criterion = Criterion(metric="m", weight=1, full=0.0, none=1.0, why="w", source="s")
+    report = _report(sections=(), ratings=(rate([criterion], {}, "cleaned"),))
+    assert report.scores == "No score: too little was measured."
+    assert 'class="summary outside"' in report.to_html()
+    assert _report(sections=(), ratings=()).scores == ""
+
+
 def test_classes_of_a_distribution_are_bars_on_one_scale() -> None:
     found = re.findall(
         r'<i style="width: ([0-9.]+)%">', _report().to_html().split("section-two")[2]
