@@ -39,7 +39,7 @@ __all__ = [
 CONGESTION = ("free", "moderate", "congested")
 
 HELD_OUT = 100
-"""Seeds from here on are for scores: nothing in the package was tuned on their recordings."""
+"""The seeds after it are for scores: no parameter is set on their recordings."""
 
 _NAMES = ("highway", "congestion", "noise", "faults")
 

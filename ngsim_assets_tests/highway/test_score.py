@@ -15,6 +15,7 @@ from ngsim_assets.highway import score as scoring
 from ngsim_assets.highway.reconstruction.methods import METHODS, UnknownMethod
 from ngsim_assets.highway.score import FULL, QUICK, Plan, Score, conditions, score, selected
 from ngsim_assets.highway.scoring.page import page
+from ngsim_assets.highway.scoring.targets import described
 from ngsim_assets.highway.scoring.trial import RAW, Conditions
 from ngsim_assets.highway.simulate import CannotSimulate, Scenario, simulate
 
@@ -88,6 +89,15 @@ def test_a_page_shows_it_all(measured: Score) -> None:
         for line in block.splitlines()
     }
     assert widths == {0}
+
+
+def test_the_published_page_is_of_the_full_score() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "ACCURACY.md").read_text()
+    for method in METHODS:
+        assert f" {method} |" in text
+    for each in FULL.conditions:
+        assert f"| {described(vars(each))} |" in text
+    assert f"{FULL.trials} recordings of {FULL.minutes:g} min" in text
 
 
 def test_plans_know_what_can_be_simulated() -> None:

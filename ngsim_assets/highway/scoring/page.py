@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from ngsim_assets.highway.score import HELD_OUT, Score
+from ngsim_assets.highway.score import Score
 from ngsim_assets.highway.scoring.accuracy import QUANTITIES
 from ngsim_assets.highway.scoring.targets import (
     DEFAULT,
@@ -114,7 +114,6 @@ def page(score: Score, command: str) -> str:
             faulty=f"{faulty:,}",
             minutes=f"{plan.minutes:g}",
             seeds=", ".join(map(str, plan.seeds)),
-            held_out=HELD_OUT,
             command=command,
         ),
         "## Targets",
@@ -144,8 +143,7 @@ Written by `{command}`; run it again after a change of validation or cleaning.
 
 {scenarios} scenarios, {trials} recordings of {minutes} min, {rows} sound and {faulty} faulty rows.
 A scenario is a site, a density of traffic, a kind of measurement error and a share of faulty rows.
-Seeds {seeds} of each are pooled. Seeds from {held_out} on are held out: parameters were set on
-recordings of other seeds.
+Seeds {seeds} of each are pooled; no parameter was set on their recordings.
 
 - **Truth**: car following and lane changing on the site's lanes, exact to rounding. Speed and
   acceleration are those along the road; acceleration at a frame is the difference of the speeds
