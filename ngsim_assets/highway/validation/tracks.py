@@ -139,10 +139,10 @@ def lane_faults(
 ) -> Codes:
     """BLIP where a track leaves its lane and is back at once, JUMP where it skips a lane.
 
-    A stretch in one lane with the same lane before and after is a BLIP if it lasts one frame,
-    or if it lies more than one lane away and is short. So is a short one between neighbouring
-    lanes that lies more than one lane from either. A change over more than one lane that stays
-    is a JUMP, blamed on the first row in the new lane.
+    One row between two in another lane is a BLIP. Where the lane changes by more than one, both
+    sides are looked at: the rows to leave out so that the track goes on in its lane or, of
+    lanes side by side, in the next one are BLIPs, if they are few; the fewer, of before and
+    after. If they are not, the first row in the new lane is a JUMP.
 
     Args:
         lane: UNKNOWN where not told.
@@ -151,6 +151,7 @@ def lane_faults(
     faults = np.zeros(vehicle.size, np.uint8)
     at = np.flatnonzero(believed & (lane != UNKNOWN))
     start = 0
+    last = -1  # where the stretch before this one begins, if the track goes on from it
     while start < at.size:
         end = start + 1
         while end < at.size and lane[at[end]] == lane[at[start]]:
@@ -159,23 +160,69 @@ def lane_faults(
             end += 1
         entered = start > 0 and _goes_on(at, start, vehicle, frame)
         if entered and faults[at[start - 1]] != BLIP:
-            before = at[start - 1]
-            follows = end < at.size and _goes_on(at, end, vehicle, frame)
-            after = at[end] if follows else before
-            short = end - start <= _BLIP_FRAMES
-            far = abs(lane[at[start]] - lane[before]) > 1
-            back = follows and lane[after] == lane[before]
-            # the track goes on in the next lane, but not from where the stretch is
-            beside = follows and abs(lane[after] - lane[before]) == 1
-            beside = beside and (far or abs(lane[after] - lane[at[start]]) > 1)
-            for row in (before, at[start], after):
-                beside = beside and _counted(lane, row, through)
-            if (back and (end - start == 1 or (far and short))) or (beside and short):
-                faults[at[start:end]] = BLIP
-            elif far and _counted(lane, before, through) and _counted(lane, at[start], through):
-                faults[at[start]] = JUMP
+            if abs(lane[at[start]] - lane[at[start - 1]]) <= 1:
+                follows = end < at.size and _goes_on(at, end, vehicle, frame)
+                if end - start == 1 and follows and lane[at[end]] == lane[at[start - 1]]:
+                    faults[at[start]] = BLIP
+            else:
+                ahead = _until_back(at, start, vehicle, frame, lane, through)
+                behind = _since_left(at, last, start, vehicle, frame, lane, through)
+                if behind < ahead:
+                    faults[at[last:start]] = BLIP
+                elif ahead <= _BLIP_FRAMES:
+                    end = start + ahead
+                    faults[at[start:end]] = BLIP
+                elif _counted(lane, at[start - 1], through) and _counted(lane, at[start], through):
+                    faults[at[start]] = JUMP
+        last = start if entered else -1
         start = end
     return faults
+
+
+@njit(cache=True, nogil=True)
+def _until_back(
+    at: Track,
+    start: int,
+    vehicle: Integers,
+    frame: Integers,
+    lane: Integers,
+    through: Mask,
+) -> int:
+    """Rows from `start` to where the track goes on from the row before; else too many."""
+    for after in range(start + 1, min(start + _BLIP_FRAMES + 1, at.size)):
+        if not _goes_on(at, after, vehicle, frame):
+            break
+        if _suits(lane, at[start - 1], at[after], at[start], through):
+            return after - start
+    return _BLIP_FRAMES + 1
+
+
+@njit(cache=True, nogil=True)
+def _since_left(
+    at: Track,
+    last: int,
+    start: int,
+    vehicle: Integers,
+    frame: Integers,
+    lane: Integers,
+    through: Mask,
+) -> int:
+    """Rows from `last` to `start` if the track goes on without them; else too many."""
+    few = last > 0 and start - last <= _BLIP_FRAMES and _goes_on(at, last, vehicle, frame)
+    if few and _suits(lane, at[last - 1], at[start], at[last], through):
+        return start - last
+    return _BLIP_FRAMES + 1
+
+
+@njit(cache=True, nogil=True)
+def _suits(lane: Integers, one: int, two: int, between: int, through: Mask) -> bool:
+    """Whether two rows are in one lane or, as the one between, in lanes side by side."""
+    apart = abs(lane[one] - lane[two])
+    if apart == 1:
+        for row in (one, two, between):
+            if not _counted(lane, row, through):
+                return False
+    return bool(apart <= 1)
 
 
 @njit(cache=True, nogil=True)
