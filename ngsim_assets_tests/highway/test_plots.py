@@ -142,8 +142,8 @@ class TestEveryPicture:
         _labelled(PICTURES[name](_of(sample)))
 
     @pytest.mark.parametrize("name", _NAMES)
-    def test_nothing_reaches_over_the_edge(self, sample: Sample, name: str) -> None:
-        pixels = _pixels(PICTURES[name](_of(sample)).encoded())
+    def test_nothing_reaches_over_the_edge(self, figures: dict[str, Figure], name: str) -> None:
+        pixels = _pixels(figures[name].data)
         rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
         assert (rim == 255).all()
 
@@ -170,17 +170,18 @@ class TestEveryPicture:
 
     @pytest.mark.parametrize("what", _ODD)
     def test_odd_recordings_have_pictures_too(self, sample: Sample, what: str) -> None:
-        # small ones: what is drawn costs more than what it is drawn from
-        odd, small = _ODD[what](sample), Sheet(dpi=40)
-        site = PEACHTREE if len(what) % 3 == 0 else US_101
+        # every picture is made, every third one also rendered, which costs most: others each time
+        odd, small, turn = _ODD[what](sample), Sheet(dpi=40), list(_ODD).index(what)
+        site = PEACHTREE if turn % 2 else US_101
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             recording = _of(odd, site)
-            for name, draw in PICTURES.items():
+            for place, (name, draw) in enumerate(PICTURES.items()):
                 picture = draw(recording, sheet=small)
                 assert picture.name == name
                 _labelled(picture)
-                assert _pixels(picture.encoded()).std() > 1
+                if (place + turn) % 3 == 0:
+                    assert _pixels(picture.encoded()).std() > 1
 
     def test_drawing_library_is_loaded_only_to_draw(self) -> None:
         code = (
