@@ -69,19 +69,21 @@ def one_vehicle(
         axis.ticklabel_format(axis="y", useOffset=False)
     axes[-1].axhspan(-JERK_LIMIT, JERK_LIMIT, color=drawing.FAINT, alpha=0.5, zorder=0)
     sheet.label(axes[-1], x="time since the vehicle's first frame, s")
-    sheet.title(axes[0], f"Vehicle {chosen}" if len(before) + len(after) else "No vehicle")
-    if len(before) + len(after):
+    seen_at_all = len(before) + len(after) > 0
+    shown = f"Vehicle {chosen}" if seen_at_all else "No vehicle"
+    sheet.title(axes[0], shown)
+    if seen_at_all:
         _legend(axes[0], after, sheet)
     return Picture(
         name="one-vehicle",
         title="One vehicle before and after",
         alt=(
-            f"Six panels over time for vehicle {chosen}: position along, cleaned less delivered "
+            f"Six panels over time for {shown.lower()}: position along, cleaned less delivered "
             "position, lateral position, speed, acceleration, jerk; grey delivered, blue cleaned."
         ),
         caption=(
-            f"Vehicle {chosen}"
-            + ("" if vehicle_id is not None else ", the one that cleaning changed most")
+            shown
+            + (", the one that cleaning changed most" if seen_at_all and vehicle_id is None else "")
             + ". 'y moved' is cleaned less delivered position. Orange: imputed stretches; black "
             f"ticks: repaired points. Grey band in the last panel: ±{JERK_LIMIT:g} m/s³."
         ),
