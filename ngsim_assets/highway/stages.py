@@ -51,10 +51,10 @@ CODE_VERSIONS: Mapping[str, str] = {
     "raw_trajectories": "1",
     "validated_points": "2",
     "quarantine": "2",
-    "cleaned_trajectories": "2",
-    "trajectory_segments": "3",
+    "cleaned_trajectories": "3",
+    "trajectory_segments": "4",
     "traffic_state": "2",
-    "quality_report": "2",
+    "quality_report": "3",
     "corpus_summary": "2",
 }
 
@@ -123,6 +123,7 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
         run_id=run_id,
         workers=settings.workers,
         chunk_rows=settings.chunk_rows,
+        validation=ValidationParameters(long_gap=settings.gap_limit),
         cleaning=clean.CleaningParameters(
             gap_limit=settings.gap_limit, method=method_named(settings.cleaning_method)
         ),
