@@ -32,6 +32,7 @@ from ngsim_assets.highway.reconstruction.attach import (
     usual_values,
 )
 from ngsim_assets.highway.reconstruction.filters import (
+    DERIVED,
     Dedupe,
     Filter,
     Impute,
@@ -345,6 +346,12 @@ def complete_chunk(
     headway = leaders.positions(frame, preceding) - y
     if site.arterial:
         headway *= directions(vehicle, y)
+    alone = _alone(vehicle, frame)
+    if alone.any():
+        known = pl.Series(~alone)
+        motion = motion.with_columns(
+            pl.when(known).then(pl.col(name)).alias(name) for name in DERIVED
+        )
     spacing, speed = pl.col("space_headway"), pl.col("speed")
     return (
         pl.concat([carried.drop("lane_id"), motion], how="horizontal")
@@ -352,6 +359,13 @@ def complete_chunk(
         .with_columns(pl.when(speed >= STANDING).then(spacing / speed).alias("time_headway"))
         .select(cs.by_name(*CLEANED_TRAJECTORIES.columns, require_all=False))
     )
+
+
+def _alone(vehicle: Rows, frame: Rows) -> NDArray[np.bool_]:
+    """Points whose vehicle is at no neighbouring frame: nothing is known of their motion."""
+    joined = np.zeros(len(frame) + 1, dtype=np.bool_)
+    joined[1:-1] = (vehicle[1:] == vehicle[:-1]) & (np.diff(frame) == 1)
+    return ~(joined[1:] | joined[:-1])
 
 
 def _carried(source: pl.DataFrame, vehicle: Rows, frame: Rows, site: Site) -> pl.DataFrame:

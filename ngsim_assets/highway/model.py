@@ -316,7 +316,8 @@ class CleanedPoint(_Row):
     """A reconstructed point: 10 Hz, x, v and a consistent, no gap shorter than the limit.
 
     Velocities are central differences of the positions (one-sided at ends of a stretch),
-    accelerations second differences, jerk the difference of accelerations.
+    accelerations second differences, jerk the difference of accelerations. All are null where the
+    vehicle is at no neighbouring frame: one position says nothing of motion.
     """
 
     highway_id: HighwayId
@@ -348,37 +349,37 @@ class CleanedPoint(_Row):
         Column(pl.Float64(), "degree", _DEGREE),
     ]
     velocity_x: Annotated[
-        float,
+        float | None,
         Field(description="Reconstructed lateral velocity."),
         Column(pl.Float64(), "m/s", _FINE_SPEED),
     ]
     velocity_y: Annotated[
-        float,
+        float | None,
         Field(description="Reconstructed velocity along the section."),
         Column(pl.Float64(), "m/s", _FINE_SPEED),
     ]
     acceleration_x: Annotated[
-        float,
+        float | None,
         Field(description="Reconstructed lateral acceleration."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
     acceleration_y: Annotated[
-        float,
+        float | None,
         Field(description="Reconstructed acceleration along the section."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
     speed: Annotated[
-        float,
+        float | None,
         Field(ge=0, description="Length of the reconstructed velocity."),
         Column(pl.Float64(), "m/s", _FINE_SPEED),
     ]
     acceleration: Annotated[
-        float,
+        float | None,
         Field(description="Rate of change of the reconstructed speed."),
         Column(pl.Float64(), "m/s²", _ACCELERATION),
     ]
     jerk: Annotated[
-        float,
+        float | None,
         Field(description="Rate of change of acceleration_y."),
         Column(pl.Float64(), "m/s³", 2.0**-8),
     ]
@@ -500,12 +501,12 @@ class TrajectorySegment(_Row):
         Column(pl.Float64(), "m", _MM),
     ]
     speed_mean: Annotated[
-        float,
+        float | None,
         Field(ge=0, description="Mean reconstructed speed."),
         Column(pl.Float64(), "m/s", _SPEED),
     ]
     speed_max: Annotated[
-        float,
+        float | None,
         Field(ge=0, description="Largest reconstructed speed."),
         Column(pl.Float64(), "m/s", _SPEED),
     ]

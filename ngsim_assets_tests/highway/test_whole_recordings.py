@@ -153,6 +153,20 @@ def test_ten_frames_a_second_are_made_of_one(build_odd: Callable[[str], Built]) 
     assert flags == ["fewer_frames_than_total", "gap"]
 
 
+def test_one_position_says_nothing_of_motion(build_odd: Callable[[str], Built]) -> None:
+    """Whoever is seen once does not stand for that."""
+    one = build_odd("one row")
+    cleaned, segments = one["cleaned_trajectories"], one["trajectory_segments"]
+    motion = ("velocity_x", "velocity_y", "speed", "acceleration", "acceleration_y", "jerk")
+    assert cleaned.select(motion).null_count().row(0) == (1,) * len(motion)
+    assert segments.select("points", "distance", "speed_mean", "speed_max").row(0) == (
+        *(1, 0.0),
+        *(None, None),
+    )
+    assert one.metric("speed_mean", "cleaned") is None
+    assert build_odd("two rows")["cleaned_trajectories"]["speed"].is_between(10, 14).all()
+
+
 def test_a_minute_without_a_vehicle_stays_open(build_odd: Callable[[str], Built]) -> None:
     one = build_odd("seen again")
     cleaned = one["cleaned_trajectories"]

@@ -12,7 +12,8 @@ so that integration gives back what was differentiated, exactly and not only nea
 
 Both ends keep these identities: a_0 = a_1 and v_0 = (x_1 - x_0)/D - a_0 D/2, a_n = a_{n-1} and
 v_n = (x_n - x_{n-1})/D + a_n D/2, where a is lowered until v does not change its sign against
-the step beside it; j_n = 0. A stretch of two points moves steadily, a single point stands.
+the step beside it; j_n = 0. A stretch of two points moves steadily, a single point stands
+(tables leave its motion out, since nothing is known of it).
 
 Belongs here: numerical kernels on plain arrays of one stretch. Does not belong here: smoothing.
 """

@@ -50,7 +50,7 @@ def segments(
       included.
     - lanes: one entry per stay, in order; points without a lane are passed over.
     - distance: along the section, from first to last point (m), positive either way.
-    - speed_mean: over all points, speed_max: of all points (m/s).
+    - speed_mean: over all points, speed_max: of all points (m/s), of those whose motion is known.
     - metadata: JSON with `method` and `parameters` of the reconstruction, `residual_rms_x`
       and `residual_rms_y` (m) of the points observed and not repaired.
 
