@@ -17,7 +17,7 @@ from numba import njit
 
 from ngsim_assets.highway.reconstruction.kinematics import end_jerk, hold, order, standing
 from ngsim_assets.highway.reconstruction.robust import fill, robust_sigma
-from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency
+from ngsim_assets.highway.reconstruction.stiffness import EXACT, cutoff_frequency
 from ngsim_assets.highway.reconstruction.weights import bisquare, loosen
 from ngsim_assets.highway.reconstruction.whittaker import solve
 
@@ -333,6 +333,7 @@ def reconstruct_stretches(
                     tables,
                     options.typical_cutoff,
                     options.memory,
+                    EXACT if axis == _ALONG else 0.0,
                     spectra,
                     bins,
                 )

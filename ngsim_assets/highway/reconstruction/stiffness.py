@@ -39,9 +39,9 @@ _BINS = (0.3, 1.0)
 _HIGHEST = 0.4
 _FEWEST_BINS = 8
 _LAGS = 3
-# Metres; a residual this small is no error worth taking away. Simulated tracks without error leave
-# at most 2 mm (472 vehicles), with the least error 4 mm.
-_EXACT = 0.003
+EXACT = 0.003
+"""Metres along the road; a residual this small is no error worth taking away. Simulated tracks
+without error leave at most 2 mm (472 vehicles), with the least error 4 mm."""
 
 
 class Spectrum(NamedTuple):
@@ -247,6 +247,7 @@ def cutoff_frequency(
     tables: Any,
     typical: float,
     memory: float,
+    exact: float,
     scratch: Any,
     z: Any,
 ) -> float:
@@ -261,7 +262,7 @@ def cutoff_frequency(
       high where it is correlated, as in delivered recordings.
 
     The second is believed where its residual has the autocorrelation white error would leave
-    (or is below a centimetre) and it is within a factor of two of the first; below 3 mm it is
+    (or is below a centimetre) and it is within a factor of two of the first; below `exact` it is
     believed whatever the first says. A short stretch says little: its estimate is drawn to
     `typical`, which counts as much as 10 s of data.
 
@@ -272,6 +273,8 @@ def cutoff_frequency(
         y, w, moves: positions in m of consecutive frames, weights 0 or 1, whether it moves.
         typical: Hz, for stretches without enough data.
         tables: of `spectra`. memory: s, see `smoothing.RobustWhittaker`.
+        exact: m, EXACT along the road; 0 across it, where trackers keep to lanes without any
+            error and then step aside (measured on peachtree).
         scratch, z: work space, 5 x m x k and m x k with m the most bins, k the most candidates.
     """
     binned, weight = np.empty(len(y)), np.empty(len(y))
@@ -298,7 +301,7 @@ def cutoff_frequency(
     coarse = 1.1 * _crossing(z, weight, table, scratch[4])
     found, deviation, white = _cross_validated(binned, weight, z, used, table)
     fine = table.cutoffs[found]
-    if deviation < _EXACT or (deviation < 0.01 and fine <= 3.0 * coarse):
+    if deviation < exact or (deviation < 0.01 and fine <= 3.0 * coarse):
         return fine
     coarse = math.exp(trust * math.log(coarse) + (1.0 - trust) * math.log(typical))
     if not white or fine > 2.0 * coarse:

@@ -16,7 +16,12 @@ from ngsim_assets.highway.reconstruction.kinematics import (
 )
 from ngsim_assets.highway.reconstruction.reconstruct import GRID
 from ngsim_assets.highway.reconstruction.robust import median
-from ngsim_assets.highway.reconstruction.stiffness import cutoff_frequency, spectra, stiffness_of
+from ngsim_assets.highway.reconstruction.stiffness import (
+    EXACT,
+    cutoff_frequency,
+    spectra,
+    stiffness_of,
+)
 from ngsim_assets.highway.reconstruction.whittaker import solve, solve_all
 from ngsim_assets_tests.highway import driven
 
@@ -152,7 +157,7 @@ def test_held_runs_do_not_creep() -> None:
     np.testing.assert_allclose(y, [0.0, 1.1, 1.1, 1.1, 3.0])
 
 
-def _cutoff(y: np.ndarray, moves: bool = True) -> float:
+def _cutoff(y: np.ndarray, moves: bool = True, exact: float = EXACT) -> float:
     n = len(y)
     size = len(spectra(0.1)[0].cutoffs)
     return cutoff_frequency(
@@ -162,9 +167,18 @@ def _cutoff(y: np.ndarray, moves: bool = True) -> float:
         spectra(0.1),
         0.25,
         5.0,
+        exact,
         np.empty((5, n // 3 + 1, size)),
         np.empty((n // 3 + 1, size)),
     )
+
+
+def test_a_lively_track_without_error_is_followed_and_one_with_it_is_not() -> None:
+    t = np.arange(600) * 0.1
+    y = 3.0 * t + 0.3 * np.sin(2.0 * np.pi * t / 3.0)
+    assert _cutoff(y) > 0.5, "0.33 Hz is driving where nothing else is there"
+    assert _cutoff(y, exact=0.0) < 0.2, "the spectrum alone takes it for error"
+    assert _cutoff(y + np.random.default_rng(1).normal(0.0, 0.1, 600)) < 0.2
 
 
 def _error(y: np.ndarray, truth: np.ndarray, cutoff: float) -> float:
