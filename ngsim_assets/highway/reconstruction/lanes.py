@@ -121,26 +121,29 @@ def plausible_lanes(vehicle: Any, frame: Any, x: Any, lane: Any, limits: _Limits
             end = i + 1
             while end < high and lane[end] == lane[i]:
                 end += 1
-            # the stay before this one is between two only now that this one is known
-            if stays > 1:
-                last = first[stays - 1]
+            first[stays] = i
+            stays += 1
+            # the stay before this one is between two only now that this one is known; and where
+            # it goes, this one joins the one before, which may decide on the one before that
+            while stays > 2:
+                this, last, before = first[stays - 1], first[stays - 2], found[first[stays - 3]]
                 went = _implausible(
-                    found[first[stays - 2]],
+                    before,
                     found[last],
-                    lane[i],
-                    frame[i] - frame[last],
-                    _beside(x, last, i, low, high, limits.around),
+                    found[this],
+                    frame[this] - frame[last],
+                    _beside(x, last, this, low, high, limits.around),
                     limits,
                 )
                 # of two that go to and fro the shorter one goes, once it is between two itself
                 back = end < high and lane[end] == found[last]
-                if went and not (back and frame[end - 1] - frame[i] < frame[i - 1] - frame[last]):
-                    for k in range(last, i):
-                        found[k] = found[first[stays - 2]]
-                    stays -= 1
-            if stays == 0 or found[first[stays - 1]] != lane[i]:
-                first[stays] = i
-                stays += 1
+                if not went or (
+                    back and frame[end - 1] - frame[this] < frame[this - 1] - frame[last]
+                ):
+                    break
+                for k in range(last, this):
+                    found[k] = before
+                stays -= 2
             i = end
         low = high
     return found
