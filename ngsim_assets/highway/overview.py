@@ -56,7 +56,8 @@ def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
     """Tables of a recording that are missing or older than their input, code or parameters.
 
     A table is judged by the provenance stored with it: hashes of what it was built from, the
-    stage's code version, the parameters. Whatever hangs on a stale table is stale.
+    stage's code version, the parameters. Whatever hangs on a stale table is stale; metrics are,
+    too, where the report's files do not tell of them, as after a run that was killed.
     """
     stale: list[str] = []
     commits: dict[str, Commit | None] = {}
@@ -69,6 +70,7 @@ def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
             or tuple(commit.provenance.sources) != expected
             or commit.provenance.code_version != CODE_VERSIONS[_stage_of(table)]
             or dict(commit.provenance.parameters) != _parameters(platform, table, key)
+            or (table is model.QUALITY_METRICS and not _is_told(platform, key, commit))
         ):
             stale.append(table.name)
     return stale
@@ -80,6 +82,14 @@ def stored_report(platform: Platform, key: PartitionKey) -> DataQualityReport:
     if not path.exists():
         raise NoReport(key)
     return DataQualityReport.model_validate_json(path.read_text())
+
+
+def _is_told(platform: Platform, key: PartitionKey, metrics: Commit) -> bool:
+    """Whether the report's files are of these metrics; report.json is the last one written."""
+    path = report_folder(platform.reports, key) / "report.json"
+    if not path.exists():
+        return False
+    return json.loads(path.read_text())["origin"]["version"] == metrics.version
 
 
 def _expected_sources(

@@ -76,8 +76,9 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
         figures=recording_figures(validated, cleaned, site),
     )
     folder = report_folder(platform.reports, key)
-    write_atomically(folder / "report.json", report.to_json())
     write_atomically(folder / "report.html", report.to_html())
+    # last, since it tells that the report of these metrics is complete
+    write_atomically(folder / "report.json", report.to_json())
     return commit, report
 
 

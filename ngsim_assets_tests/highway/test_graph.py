@@ -183,3 +183,15 @@ def test_a_recording_that_was_never_delivered_says_so(built: Graph) -> None:
         if event.is_step_failure and event.step_failure_data.error.cause
     ]
     assert any("i-80|2005-06-15T0750" in message for message in messages)
+
+
+def test_a_report_that_was_never_finished_is_made_again(built: Graph) -> None:
+    """A run killed between the table of metrics and the report's files."""
+    assert overview.stale_tables(built.platform, KEY) == []
+    told = overview.report_folder(built.platform.reports, KEY) / "report.json"
+    written = told.read_bytes()
+    told.unlink()
+    assert overview.stale_tables(built.platform, KEY) == ["quality_metrics"]
+    assert built.build(KEY).success
+    assert told.read_bytes() == written
+    assert overview.stale_tables(built.platform, KEY) == []
