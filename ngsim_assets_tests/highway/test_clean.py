@@ -517,3 +517,21 @@ def test_real_excerpts_become_plausible(real_data: object) -> None:
         rest = (out["y_raw"] - out["y_position"]).drop_nulls().to_numpy()
         assert abs(rest.mean()) < 0.05
         assert math.sqrt(float((rest**2).mean())) < 0.5
+
+
+def test_a_tracker_that_sways_where_a_vehicle_creeps_is_not_followed(real_data: object) -> None:
+    """Vehicle 535 of peachtree: 0.1 m across once a second was 1.4 m/s² and 20 m/s³."""
+    rows = pl.read_csv(
+        f"{real_data}/ngsim/peachtree_socrata_export_10000_rows.csv", infer_schema=False
+    ).with_columns(pl.col("Global_Time", "Frame_ID", "Vehicle_ID").cast(pl.Int64))
+    recording = pl.col("Global_Time") - 100 * pl.col("Frame_ID")
+    track = rows.filter(recording == 1163018600, pl.col("Vehicle_ID") == 535)
+    points = track.select(
+        vehicle_id=pl.col("Vehicle_ID").cast(pl.Int32),
+        frame=pl.col("Frame_ID").cast(pl.Int32),
+        x_position=pl.col("Local_X").cast(pl.Float64) * 0.3048,
+        y_position=pl.col("Local_Y").cast(pl.Float64) * 0.3048,
+    )
+    out = reconstruct(points.lazy(), PEACHTREE).collect()
+    assert out["acceleration_x"].abs().max() < 0.5  # type: ignore[operator]
+    assert (out["acceleration"].diff().abs().max() or 0.0) / 0.1 < 5.0  # type: ignore[operator]
