@@ -293,7 +293,8 @@ def complete(
     An imputed point takes lane, size, neighbours, zones and names from the point of its vehicle
     nearest in time (the earlier of two), coordinates from the line between the points around
     it, and no lane_raw and source. A vehicle has one length and width, the median of those of
-    its points. Headways are computed anew from reconstructed positions.
+    its points. Headways are computed anew from reconstructed positions; there is none to a
+    vehicle that is named as the preceding one and is behind.
 
     Args:
         reconstructed: from `reconstruct`, of the vehicles in `points`.
@@ -346,6 +347,8 @@ def complete_chunk(
     headway = leaders.positions(frame, preceding) - y
     if site.arterial:
         headway *= directions(vehicle, y)
+    # delivered leaders can be wrong, and one that is behind is no vehicle ahead
+    headway[headway < 0.0] = np.nan
     alone = _alone(vehicle, frame)
     if alone.any():
         known = pl.Series(~alone)

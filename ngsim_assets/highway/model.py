@@ -426,13 +426,15 @@ class CleanedPoint(_Row):
     space_headway: Annotated[
         float | None,
         Field(
-            description="Front to front distance to the vehicle ahead, reconstructed, null none."
+            ge=0,
+            description="Front to front distance to the vehicle ahead, reconstructed, null none "
+            "(nor if the one named is behind).",
         ),
         Column(pl.Float64(), "m", _MM),
     ]
     time_headway: Annotated[
         float | None,
-        Field(description="Space headway over own speed, null none or standing."),
+        Field(ge=0, description="Space headway over own speed, null none or standing."),
         Column(pl.Float64(), "s", 2.0**-10),
     ]
     o_zone: OZone

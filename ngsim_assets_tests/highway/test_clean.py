@@ -475,6 +475,19 @@ def test_against_the_axis_the_leader_is_at_smaller_y() -> None:
     np.testing.assert_allclose(out["space_headway"].to_numpy(), 25.0, atol=1e-3)
 
 
+def test_a_leader_that_is_behind_has_no_headway() -> None:
+    y = driven.stop_and_go(100, 8, stops=False)
+    rows = pl.concat(
+        [
+            driven.points(driven.narrow(1, y), US_101),
+            driven.points(driven.narrow(2, y + 200.0), US_101, preceding_id=1),
+        ]
+    )
+    out = clean(rows.lazy(), US_101).collect().filter(pl.col("vehicle_id") == 2)
+    assert (out["preceding_id"] == 1).all(), "what was delivered is kept"
+    assert out.select("space_headway", "time_headway").null_count().row(0) == (100, 100)
+
+
 def test_points_without_their_vehicle_are_refused() -> None:
     rows = driven.points(driven.narrow(1, np.arange(9.0)))
     other = reconstruct(driven.narrow(2, np.arange(9.0)).lazy(), US_101)

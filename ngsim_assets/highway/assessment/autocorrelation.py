@@ -3,8 +3,9 @@
 Belongs here: the pooled estimate and the time it tells. Does not belong here: what a residual is
 (stage_metrics.py), pictures of it (plots.py).
 
-Source: Box, Jenkins (1970), Time series analysis: forecasting and control, section 2.1; pooled
-over trajectories.
+Source: after Box, Jenkins (1970), Time series analysis: forecasting and control, section 2.1:
+pooled over trajectories, and each lag held against the squares of its own pairs, so that gaps do
+not lower it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ WELCH = "Welch (1967), IEEE Transactions on Audio and Electroacoustics 15"
 COIFMAN_WANG = (
     "after Coifman, Wang (2005), 16th International Symposium on Transportation and Traffic Theory"
 )
-BOX = "Box, Jenkins (1970), Time series analysis: forecasting and control"
+BOX = "after Box, Jenkins (1970), Time series analysis: forecasting and control"
 DICTIONARY = "FHWA data dictionary (doi:10.21949/1504477)"
 LANE_CHANGES = "counts published for I-80 and US-101: all changes, and those stable for 3 s"
 HERE = "defined here"
@@ -29,9 +29,9 @@ CHOSEN = "chosen here"
 
 MINIMUM_POINTS = 100  # rows of a trajectory that jerk is measured on (Punzo et al. 2011)
 JERK_LIMIT = 15.0  # m/s³, 49.2126 ft/s³ (Punzo et al. 2011)
-JERK_WINDOW = 11  # samples of a 1 s window, both ends included
+JERK_WINDOW = 11  # samples of a 1 s window, both ends included (Punzo et al. 2011)
 # Delivered accelerations are steps of 0.01 ft/s² = 0.003 m/s², 0.03 m/s³ over a frame. A change
-# that small is rounding and has no sign.
+# that small is taken for rounding and has no sign: chosen here.
 JERK_QUIET = 0.04  # m/s³
 HARD_ACCELERATION = 3.0  # m/s² (Coifman and Li 2017)
 # m/s²: above what is common in ordinary driving (Montanino and Punzo 2013, after Marczak and
