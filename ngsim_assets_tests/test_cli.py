@@ -180,7 +180,7 @@ def test_a_bad_file_does_not_stop_the_others(ngsim: Ngsim, simulated: Path, tmp_
         (["ingest", "absent.csv"], "absent.csv", 1),
         (["report", "us-101|1999-01-01T0000"], "no recording us-101|1999-01-01T0000", 1),
         (["query", "SELECT * FROM nothing"], "nothing", 2),
-        (["simulate", "x.csv", "--highway", "route-66"], "route-66", 1),
+        (["simulate", "x.csv", "--highway", "route-66"], "route-66", 2),
         (["simulate", "x.csv", "--format", "xlsx"], "xlsx", 2),
         (["no-such-command"], "no-such-command", 2),
     ],

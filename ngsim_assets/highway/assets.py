@@ -21,7 +21,7 @@ from ngsim_assets.storage.schema import Table, documentation_of
 GROUP = "highway"
 OWNERS = ["team:trajectories"]
 # Pictures of the report that the Dagster UI shows inline; the HTML file has all of them.
-PICTURES = ("time-space", "distributions")
+PICTURES = ("time-space", "heat-maps", "distributions")
 # Figures whose course over runs the UI plots, beside the scores.
 FIGURES = (
     ("rows_quarantined_share", "raw"),
@@ -82,13 +82,13 @@ def written(
         asset_key=asset or commit.table,
         data_version=dg.DataVersion(content),
         metadata={
+            **metadata,
             "dagster/row_count": commit.rows,
             "bytes": commit.bytes,
             "files": len(commit.files),
             "delta_version": commit.version,
             "new_version": commit.changed,
             "bytes_per_row": round(commit.bytes / commit.rows, 2) if commit.rows else 0.0,
-            **metadata,
         },
     )
 
@@ -142,23 +142,26 @@ def quality_report(
     return written(
         commit,
         asset="quality_report",
-        report=dg.MetadataValue.md(report.to_markdown(figures=PICTURES)),
-        path=dg.MetadataValue.path(page.absolute()),
         limits_kept=report.judged - len(report.failed),
         limits_judged=report.judged,
+        report=dg.MetadataValue.md(report.to_markdown(figures=PICTURES)),
+        path=dg.MetadataValue.path(page.absolute()),
         **key_figures(report),
     )
 
 
 def key_figures(report: DataQualityReport) -> dict[str, float]:
-    """Scores and FIGURES that have a value, as `score_<stage>` and `<metric>_<stage>`."""
+    """Scores and FIGURES that have a value, as `score_<stage>` and `<metric>_<stage>`.
+
+    To four digits, as people read them; `quality_metrics` has all.
+    """
     figures = {f"score_{rating.stage}": rating.score for rating in report.ratings}
     for name, stage in FIGURES:
         metric = report.metric(name)
         if metric is not None:
             part = metric.cleaned if stage == "cleaned" else metric.raw
             figures[f"{name}_{stage}"] = part.value if part is not None else None
-    return {name: value for name, value in figures.items() if value is not None}
+    return {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None}
 
 
 @dg.multi_asset(specs=[_spec(model.CORPUS_SUMMARY, ["quality_report"])])

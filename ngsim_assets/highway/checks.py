@@ -20,6 +20,7 @@ from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.quality.constraints import constraint_rules
+from ngsim_assets.quality.writing import format_value
 from ngsim_assets.storage.schema import Table
 
 # Above this share of rejected rows a recording deserves a look before it is used: the worst
@@ -172,7 +173,7 @@ def acceleration_within_limits(platform: Platform, key: PartitionKey) -> Finding
     return Finding(
         "acceleration_within_limits",
         beyond <= 0.001,
-        f"{beyond:.4%} of the points exceed {limit} m/s²",
+        f"{format_value(100 * beyond)} % of the points exceed {limit} m/s²",
         {"share": beyond},
     )
 

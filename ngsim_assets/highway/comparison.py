@@ -236,14 +236,23 @@ def _facts_of(stage: str, version: Version) -> dict[str, str]:
 
 
 def _flat(parameters: Mapping[str, Any], before: str = "") -> dict[str, object]:
-    """Nested parameters by dotted names; steps of a list by what they call themselves."""
+    """Nested parameters by dotted names; steps of a list by what they call themselves.
+
+    What a step has under the same name and value as the parameters before it is not told twice.
+    """
     flat: dict[str, object] = {}
     for name, value in parameters.items():
         if isinstance(value, dict):
             flat |= _flat(cast("dict[str, Any]", value), f"{before}{name}.")
         elif isinstance(value, list) and all(isinstance(step, dict) for step in value):
             for place, step in enumerate(cast("list[dict[str, Any]]", value), start=1):
-                flat |= _flat(step, f"{before}{step.get('filter', f'{name} {place}')}.")
+                step_name = f"{before}{step.get('filter', f'{name} {place}')}"
+                told = flat.items()
+                flat |= {
+                    f"{step_name}.{part}": own
+                    for part, own in _flat(step).items()
+                    if (f"{before}{part}", own) not in told
+                }
         else:
             flat[f"{before}{name}"] = value
     return flat

@@ -96,7 +96,8 @@ def query(
     elif layout == "csv":
         typer.echo(frame.write_csv(), nl=False)
     else:
-        console.print_table(f"{frame.height:,} rows", frame.head(1000).to_dicts())
+        rows = "1 row" if frame.height == 1 else f"{frame.height:,} rows"
+        console.print_table(rows, frame.head(1000).to_dicts())
         if frame.height > 1000:
             console.note("first 1,000 rows shown; --format csv prints all")
 

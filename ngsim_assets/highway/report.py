@@ -13,7 +13,7 @@ import polars as pl
 from ngsim_assets.highway.assess import RowCounts
 from ngsim_assets.highway.assessment.catalogue import catalogue
 from ngsim_assets.highway.assessment.literature import PUBLISHED
-from ngsim_assets.highway.assessment.metrics import CLEANED, RAW, VALIDATED, MetricDefinition
+from ngsim_assets.highway.assessment.metrics import CLEANED, HERE, RAW, VALIDATED, MetricDefinition
 from ngsim_assets.highway.assessment.rating import LABELS, ratings
 from ngsim_assets.highway.sites import Site
 from ngsim_assets.quality.report import (
@@ -93,7 +93,7 @@ def _metric(metric: MetricDefinition, values: _Values) -> Metric:
         title=metric.title,
         unit=metric.unit,
         definition=metric.definition,
-        source=metric.source,
+        source="" if metric.source == HERE else metric.source,
         limit=metric.limit,
         distribution=next((name for name in _DISTRIBUTIONS if metric.name.startswith(name)), ""),
         raw=values.get((metric.name, before)),

@@ -29,6 +29,8 @@ from ngsim_assets.quality.writing import format_difference, format_value
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage.atomic import write_atomically
 
+_DIFFERING = ("better", "worse", "different")
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the command of this module on `app`."""
@@ -52,9 +54,10 @@ def report(
 ) -> None:
     """Where the quality report of a recording is, and what it says in short.
 
-    With --compare every metric of both side by side: values, difference, which is better, limits
-    newly kept or broken, and what differs in parameters, code and delivered rows. After a change
-    of NGSIM_GAP_LIMIT or of the method: ngsim report KEY --compare @-1
+    With --compare the metrics that differ side by side (in files and JSON all of them): values,
+    difference, which is better, limits newly kept or broken, and what differs in parameters, code
+    and delivered rows. After a change of NGSIM_GAP_LIMIT or NGSIM_CLEANING_METHOD and another
+    ngsim ingest: ngsim report KEY --compare @-1
     """
     settings = load_settings()
     if compare is not None:
@@ -141,7 +144,11 @@ def _compare(
             ],
         )
         for section in comparison.sections:
-            console.print_table(section.title, _rows(section, labels))
+            differing = tuple(m for m in section.metrics if m.outcome in _DIFFERING)
+            if differing:
+                rows = _rows(section.model_copy(update={"metrics": differing}), labels)
+                console.print_table(section.title, rows)
+        console.note("metrics that are the same: --markdown, --json or --html FILE")
 
 
 def _rows(section: ComparedSection, labels: tuple[str, str]) -> list[dict[str, object]]:

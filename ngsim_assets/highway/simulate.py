@@ -42,6 +42,8 @@ class CannotSimulate(NgsimAssetsError):
     Attributes: option, value: what was asked for; known: what there is.
     """
 
+    exit_code = 2
+
     def __init__(self, option: str, value: object, known: str) -> None:
         self.option = option
         self.value = value

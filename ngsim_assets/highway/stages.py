@@ -54,7 +54,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     "cleaned_trajectories": "4",
     "trajectory_segments": "5",
     "traffic_state": "2",
-    "quality_report": "3",
+    "quality_report": "4",
     "corpus_summary": "2",
 }
 

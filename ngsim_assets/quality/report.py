@@ -64,7 +64,9 @@ class Metric(_Part):
     title: str
     unit: str = Field(description="Unit of every value; empty for a pure number.")
     definition: str = Field(description="Exactly how it is computed.")
-    source: str = Field(default="", description="Whose definition that is.")
+    source: str = Field(
+        default="", description="Whose definition that is, empty where it is nobody else's."
+    )
     limit: Limit | None = None
     distribution: str = Field(
         default="",
@@ -280,7 +282,10 @@ class DataQualityReport(_Part):
         )
 
     def to_markdown(self, *, figures: Collection[str] = ()) -> str:
-        """The report as Markdown; `figures` names the pictures to embed as data URIs."""
+        """The report as Markdown; `figures` names the pictures to embed as data URIs.
+
+        They stand where the page has them, after the first section.
+        """
         lines = [f"## {markdown(self.title)}", ""]
         if self.subtitle:
             lines += [markdown(self.subtitle), ""]
@@ -288,8 +293,12 @@ class DataQualityReport(_Part):
         lines += [" ".join(markdown(text) for text in told if text), ""]
         if self.ratings:
             lines += ["### Score", "", *self._markdown_ratings(), ""]
-        for section in self.sections:
+        for place, section in enumerate(self.sections):
             lines += [f"### {markdown(section.title)}", "", *self._markdown_metrics(section), ""]
+            if place == 0:
+                lines += self._markdown_figures(figures)
+        if not self.sections:
+            lines += self._markdown_figures(figures)
         if self.rules:
             lines += ["### Rules", "", "| rule | effect | rows | meaning |", "|---|---|--:|---|"]
             lines += [
@@ -299,17 +308,14 @@ class DataQualityReport(_Part):
                 for rule in self.rules
             ]
             lines.append("")
-        for figure in self.figures:
-            if figure.name in figures and figure.data:
-                lines += [
-                    f"### {markdown(figure.title)}",
-                    "",
-                    f"![{markdown(figure.alt)}]({figure.uri})",
-                    "",
-                    markdown(figure.caption),
-                    "",
-                ]
         return "\n".join(lines)
+
+    def _markdown_figures(self, names: Collection[str]) -> Iterable[str]:
+        for figure in self.figures:
+            if figure.name in names and figure.data:
+                yield from (f"### {markdown(figure.title)}", "")
+                yield from (f"![{markdown(figure.alt)}]({figure.uri})", "")
+                yield from (markdown(figure.caption), "")
 
     def _markdown_ratings(self) -> Iterable[str]:
         yield markdown_row(("points", *(markdown(rating.label) for rating in self.ratings)))

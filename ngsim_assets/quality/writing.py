@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel
@@ -24,7 +25,11 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def format_value(value: float | None, unit: str = "") -> str:
-    """A value as people read it: whole counts in full, measures to four digits."""
+    """A value as people read it: whole counts in full, measures to as many digits as tell them.
+
+    Four digits from 1 on, three from 0.01 on, two below; trailing zeros only where they stand
+    for digits that were cut, so that 100 is all and 100.00 nearly.
+    """
     if value is None or math.isnan(value):
         return NOT_MEASURED
     if math.isinf(value):
@@ -37,8 +42,11 @@ def format_value(value: float | None, unit: str = "") -> str:
     if size < -4:
         digits, _, power = f"{value:.1e}".partition("e")
         return f"{minus(digits)}×10{str(int(power)).translate(_RAISED)}"
-    decimals = max(1, 3 - size)
-    return minus(f"{value:,.{decimals}f}")
+    decimals = max(1, 3 - size) if size >= 0 else 2 - size if size >= -2 else 1 - size
+    text = f"{value:,.{decimals}f}"
+    if math.isclose(round(value, decimals), value, rel_tol=1e-9):
+        text = text.rstrip("0").rstrip(".")
+    return minus(text)
 
 
 def format_difference(value: float | None, unit: str = "") -> str:
@@ -50,6 +58,22 @@ def format_difference(value: float | None, unit: str = "") -> str:
 def format_threshold(value: float) -> str:
     """A mark that somebody set: as short as it is."""
     return minus(f"{value:,g}")
+
+
+def setting_text(value: Any) -> str:
+    """A parameter as people read it: numbers as short as they are, parts in one line."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return format_threshold(value)
+    if isinstance(value, Mapping):
+        parts = cast("Mapping[str, Any]", value).items()
+        return ", ".join(f"{name} {setting_text(part)}" for name, part in parts)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(setting_text(part) for part in cast("list[Any]", value))
+    return str(value)
 
 
 def minus(text: str) -> str:
@@ -95,6 +119,7 @@ def _environment() -> Environment:
         "shown": format_value,
         "difference": format_difference,
         "threshold": format_threshold,
+        "setting": setting_text,
     }
     environment.filters.update(forms)  # pyright: ignore[reportUnknownMemberType]
     return environment

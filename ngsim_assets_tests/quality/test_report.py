@@ -29,7 +29,7 @@ from ngsim_assets.quality.report import (
     SourceFile,
     report_schema,
 )
-from ngsim_assets.quality.writing import format_value
+from ngsim_assets.quality.writing import format_value, setting_text
 from ngsim_assets_tests.quality.json_schema import faults
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" | `code` *bold* [x](http://evil.example)"
@@ -335,9 +335,15 @@ def _cells(line: str) -> int:
         (0.0, "%", "0"),
         (1180598.0, "rows", "1,180,598"),
         (36.0, "trajectories", "36"),
-        (15.0, "m/s³", "15.00"),
-        (-0.00441, "%", "−0.004410"),
-        (0.16, "%", "0.1600"),
+        (15.0, "m/s³", "15"),
+        (15.0001, "m/s³", "15.00"),
+        (-0.00441, "%", "−0.0044"),
+        (0.0008753, "m", "0.00088"),
+        (0.8024, "m/s", "0.802"),
+        (0.16, "%", "0.16"),
+        (100.0, "%", "100"),
+        (99.999, "%", "100.00"),
+        (4.7, "s", "4.7"),
         (555.639, "veh/h", "555.6"),
         (2400.0, "veh/h", "2,400"),
         (1.25e-7, "m", "1.2×10⁻⁷"),
@@ -345,6 +351,31 @@ def _cells(line: str) -> int:
 )
 def test_values_are_written_for_people(value: float | None, unit: str, text: str) -> None:
     assert format_value(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "none"),
+        (True, "yes"),
+        (0.25, "0.25"),
+        (-9.0, "−9"),
+        (
+            {"filter": "smooth", "limits": {"jerk": 15.0, "one_way": False}},
+            "filter smooth, limits jerk 15, one_way no",
+        ),
+        ([1, "a", None], "1, a, none"),
+    ],
+)
+def test_parameters_are_written_for_people(value: object, text: str) -> None:
+    assert setting_text(value) == text
+
+
+def test_steps_among_parameters_stand_one_below_the_other() -> None:
+    steps = [{"filter": "dedupe"}, {"filter": "impute", "gap": 2.0}]
+    origin = Origin(run_id="r", code_version="1", parameters={"cleaning": {"steps": steps}})
+    page = _report(origin=origin).to_html()
+    assert "<li>filter dedupe</li>\n<li>filter impute, gap 2</li>" in page
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))

@@ -15,17 +15,14 @@ from ngsim_assets.highway.assessment import (
     catalogue_of_rows,
     catalogue_of_traffic,
 )
-from ngsim_assets.highway.assessment.metrics import MetricDefinition, MetricSection
+from ngsim_assets.highway.assessment.metrics import HERE, MetricDefinition, MetricSection
 from ngsim_assets.highway.sites import SITES, Site
 
 
 def catalogue(site: Site) -> tuple[MetricSection, ...]:
-    """Every metric of one site, in the order a report shows them."""
+    """Every metric of one site, in the order a report shows them: how vehicles move first."""
     return (
         catalogue_of_rows.rows(),
-        catalogue_of_rows.duplicates(),
-        catalogue_of_rows.completeness(),
-        catalogue_of_rows.coverage(site),
         catalogue_of_motion.jerk(),
         catalogue_of_motion.acceleration(site),
         catalogue_of_motion.speed(site),
@@ -35,6 +32,9 @@ def catalogue(site: Site) -> tuple[MetricSection, ...]:
         catalogue_of_rows.lanes_and_vehicles(site),
         catalogue_of_residuals.residual(),
         catalogue_of_traffic.traffic(site),
+        catalogue_of_rows.completeness(),
+        catalogue_of_rows.coverage(site),
+        catalogue_of_rows.duplicates(),
     )
 
 
@@ -49,7 +49,7 @@ def metrics_page() -> str:
         "Generated from the code by `make docs`. Stages: `raw` is of delivered rows, `validated`",
         "of those that passed, as delivered (before), `cleaned` of reconstructed points (after).",
         "What has nothing to measure is null. A limit holds at the stage it is written for; a",
-        "metric without an accepted limit has none.",
+        "metric without an accepted limit has none. Without a source, the definition is ours.",
         "",
         "Rows that a rule rejected or flagged are metrics too, `rejected:<rule>` and",
         "`flagged:<rule>`, in rows, at stage `raw`; [RULES.md](RULES.md) lists the rules.",
@@ -80,7 +80,7 @@ def _rows(sections: dict[str, MetricSection]) -> Iterable[str]:
                 metric.unit,
                 ", ".join(metric.stages),
                 f"**{metric.title}.** {metric.definition}",
-                metric.source,
+                "" if metric.source == HERE else metric.source,
                 _limit(metric),
             )
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

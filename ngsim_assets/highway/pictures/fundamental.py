@@ -130,12 +130,16 @@ def _fit(
     told = [f"C {capacity:,.0f} veh/h"] if capacity else []
     told += [f"kj {jam:,.0f} veh/km"] if jam else []
     if told:
-        right.set_title(
-            ", ".join(told),
-            loc="right",
+        # where a lane is dense nobody is fast: that corner is free
+        right.text(
+            0.98,
+            0.97,
+            "\n".join(told),
+            transform=right.transAxes,
+            ha="right",
+            va="top",
             fontsize=sheet.small,
             color=drawing.INK,
-            pad=5 * sheet.unit,
         )
     density = np.linspace(ends[0] / 400, ends[0], 400)
     flows: list[Any] = []
