@@ -75,6 +75,13 @@ def test_ingest_builds_every_table_and_questions_are_answered(
     one = pl.read_parquet(tmp_path / "one.parquet")
     assert one["vehicle_id"].unique().to_list() == [vehicle]
     assert one["frame"].is_sorted()
+    flagged = tmp_path / "new" / "flagged.csv"
+    ngsim("vehicle", KEY, vehicle, "--table", "validated_points", "--output", flagged)
+    assert "flags" in pl.read_csv(flagged).columns
+    _, err = ngsim("vehicle", KEY, vehicle, "--output", tmp_path / "one.xlsx", code=2)
+    assert "end the name in .csv or .parquet" in err
+    two = "SELECT ['gap', 'frozen'] AS flags, 1 AS n"
+    assert ngsim("query", two, "--format", "csv")[0] == "flags,n\ngap;frozen,1\n"
 
     out, _ = ngsim("report", KEY, "--json")
     assert json.loads(out)["partition"]["recording"] == "2005-06-15T0750"

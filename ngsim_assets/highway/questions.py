@@ -17,7 +17,7 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, overview, stages
+from ngsim_assets.highway import answers, model, overview, stages
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
@@ -94,7 +94,7 @@ def query(
     if as_json or layout == "json":
         console.print_json(frame.to_dicts())
     elif layout == "csv":
-        typer.echo(frame.write_csv(), nl=False)
+        typer.echo(answers.csv(frame), nl=False)
     else:
         rows = "1 row" if frame.height == 1 else f"{frame.height:,} rows"
         console.print_table(rows, frame.head(1000).to_dicts())
@@ -115,6 +115,7 @@ def vehicle(
     as_json: AsJson = False,
 ) -> None:
     """One vehicle's trajectory."""
+    answers.check_ending(output)
     settings = load_settings()
     wanted = known_recording(settings, key)
     rows = (
@@ -126,10 +127,7 @@ def vehicle(
     if rows.is_empty():
         raise NoSuchVehicle(wanted, vehicle_id, table)
     if output is not None:
-        if output.suffix == ".parquet":
-            rows.write_parquet(output)
-        else:
-            rows.write_csv(output)
+        answers.write_table(output, rows)
         console.note(f"{output}: {rows.height:,} rows")
     elif as_json:
         console.print_json(rows.to_dicts())
@@ -152,6 +150,7 @@ def vehicle(
                 "jerk",
                 "space_headway",
                 "state",
+                "flags",
             )
             if name in rows.columns
         ]

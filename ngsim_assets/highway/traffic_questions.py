@@ -6,7 +6,6 @@ not belong here: sums (traffic.py), what cells say together (flow).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +15,13 @@ import polars as pl
 import typer
 
 from ngsim_assets import console
-from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, stages
+from ngsim_assets.highway.answers import check_ending, write_table
 from ngsim_assets.highway.gallery import NoSuchLane
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.questions import AsJson, Key, NoSuchRecording
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.settings import load_settings
-from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.schema import Table
 
 _STAGES: Mapping[str, Table] = {
@@ -34,15 +32,6 @@ _READ = (
     *("highway_id", "recording", "date", "vehicle_id", "frame", "timestamp", "y_position"),
     *("lane_id", "direction"),
 )
-
-
-class UnknownTableFormat(NgsimAssetsError):
-    """A file whose ending says nothing of a table."""
-
-    exit_code = 2
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path.name} is no table", "end the name in .csv or .parquet")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -77,8 +66,7 @@ def traffic(
     from ngsim_assets.highway.flow.characteristics import by_lane, characteristics
     from ngsim_assets.highway.traffic import traffic_state
 
-    if output is not None and output.suffix not in {".csv", ".parquet"}:
-        raise UnknownTableFormat(output)
+    check_ending(output)
     platform = stages.open_platform(load_settings())
     wanted = PartitionKey.parse(key)
     if platform.lake.current(_STAGES[stage], stages.identity(wanted)) is None:
@@ -98,7 +86,7 @@ def traffic(
         lanes = sorted(set(lane or main_lanes(SITES[wanted.highway_id])) & set(driven))
         found = characteristics(points, lanes, gap=gap)
     if output is not None:
-        write_atomically(output, _encoded(cells, output.suffix))
+        write_table(output, cells)
         console.note(f"{console.shown_path(output)}: {cells.height:,} cells")
     streams = by_lane(cells).to_dicts()
     figures = {
@@ -163,12 +151,3 @@ def _shown_figure(
         "unit": "km/h" if unit == "m/s" else unit,
         "how, or why not": how,
     }
-
-
-def _encoded(cells: pl.DataFrame, suffix: str) -> bytes:
-    written = io.BytesIO()
-    if suffix == ".parquet":
-        cells.write_parquet(written)
-    else:
-        cells.write_csv(written)
-    return written.getvalue()
