@@ -88,3 +88,51 @@ def test_assets_of_ones_own_ask_the_catalog(lake: ParquetStorage) -> None:
         result = job.execute_in_process(instance=instance)
     (made,) = result.asset_materializations_for_node("lane_speeds")
     assert made.metadata["lanes"].value == 1
+
+
+def _cleaning(language: str) -> list[str]:
+    page = (DOCS / "CLEANING.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.fixture
+def marked(lake: ParquetStorage) -> ParquetStorage:
+    """The lake with vehicle 7 plain, 8 flagged, 9 with a point nobody saw."""
+    here = {"highway_id": "us-101", "recording": "2005-06-15T0750"}
+    truck = {**here, "vehicle_type": "truck", "date": date(2005, 6, 15)}
+    states = {(7, 1): "observed", (8, 1): "observed", (9, 1): "observed", (9, 2): "imputed"}
+    rows = [
+        {**truck, "vehicle_id": vehicle, "frame": frame, "state": state}
+        for (vehicle, frame), state in states.items()
+    ]
+    flagged = [
+        {**row, "flags": ["gap"] if row["vehicle_id"] == 8 else []}
+        for row in rows
+        if row["state"] == "observed"
+    ]
+    for table, told in ((model.CLEANED_TRAJECTORIES, rows), (model.VALIDATED_POINTS, flagged)):
+        full = [{name: row.get(name) for name in table.schema} for row in told]
+        lake.replace(table, here, [pl.DataFrame(full, schema=table.schema)])
+    return lake
+
+
+def test_examples_of_leaving_points_out_and_of_cleaning_by_hand_run(marked: ParquetStorage) -> None:
+    known: dict[str, object] = {}
+    for code in _cleaning("python"):
+        there = code.replace("data/", f"{marked.root.parent}/")
+        exec(compile(there, "CLEANING.md", "exec"), known)  # noqa: S102 - our own page
+
+    def vehicles(name: str) -> list[int]:
+        frame = known[name]
+        assert isinstance(frame, pl.LazyFrame)
+        return frame.collect()["vehicle_id"].sort().to_list()
+
+    assert vehicles("points") == [7, 8, 9, 9]
+    assert vehicles("observed") == [7, 8, 9]
+    assert vehicles("whole") == [7, 8]
+    assert vehicles("sound") == [7, 9, 9]
+    assert vehicles("plausible") == [7, 8, 9, 9]
+    assert len(known["unflagged"]) == 2  # pyright: ignore[reportArgumentType]
+    (sql,) = _cleaning("sql")
+    with catalog.connect(marked, list(model.TABLES.values())) as connection:
+        assert connection.sql(sql).pl()["vehicle_id"].sort().to_list() == [7, 9]
