@@ -17,7 +17,7 @@ from numba import njit
 
 from ngsim_assets.highway.reconstruction.kinematics import end_jerk, hold, order, standing
 from ngsim_assets.highway.reconstruction.robust import fill, robust_sigma
-from ngsim_assets.highway.reconstruction.stiffness import EXACT, cutoff_frequency
+from ngsim_assets.highway.reconstruction.stiffness import CORRELATED, EXACT, cutoff_frequency
 from ngsim_assets.highway.reconstruction.weights import bisquare, loosen
 from ngsim_assets.highway.reconstruction.whittaker import solve
 
@@ -350,6 +350,7 @@ def reconstruct_stretches(
                     moves,
                     tables,
                     options.typical_cutoff,
+                    options.typical_cutoff * (CORRELATED if options.one_way else 1.0),
                     options.memory,
                     EXACT if axis == _ALONG else 0.0,
                     spectra,

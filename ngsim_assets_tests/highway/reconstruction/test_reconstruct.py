@@ -166,6 +166,7 @@ def _cutoff(y: np.ndarray, moves: bool = True, exact: float = EXACT) -> float:
         np.full(n, float(moves)),
         spectra(0.1),
         0.25,
+        0.25,
         5.0,
         exact,
         np.empty((5, n // 3 + 1, size)),
