@@ -101,7 +101,7 @@ def _expected_sources(
     if source is None:
         return (platform.landing.partition_hash(str(key)),)
     commit = commits[source.name]
-    return tuple(file.sha256 for file in commit.files) if commit is not None else ()
+    return commit.content if commit is not None else ()
 
 
 def _stage_of(table: Table) -> str:

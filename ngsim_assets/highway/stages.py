@@ -360,6 +360,6 @@ def provenance(
         run_id=platform.run_id,
         code_version=CODE_VERSIONS[stage],
         parameters=parameters,
-        sources=tuple(file.sha256 for file in source.files),
+        sources=source.content,
         rows={source.table: source.rows} if rows is None else rows,
     )

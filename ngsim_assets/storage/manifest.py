@@ -93,6 +93,9 @@ class Commit:
         provenance: of the last run that produced this content.
         write: name of the write, part of its files' names.
         timestamp: time of the commit, UTC; None if there was nothing to commit.
+        content: hashes that stand for its rows: those of its files, or, where a migration only
+            put the same rows in another form, those of the files they were first written to.
+            What is built from the partition records these as its sources.
     """
 
     table: str
@@ -105,6 +108,7 @@ class Commit:
     provenance: Provenance
     write: str
     timestamp: datetime | None
+    content: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ class Version:
 
     Attributes:
         operation: replace (rows of a partition), confirm (the same rows came out of other
-            sources, parameters or code), or what another program calls its own.
+            sources, parameters or code), migrate (other columns or types, of all partitions), or
+            what another program calls its own.
         partition: identity of the partition it is about, empty if it is about the table.
         rows: rows of that partition in this version, None if the log does not tell.
         write: the write whose files hold those rows.
@@ -132,7 +137,15 @@ class Version:
 
 
 class Lineage:
-    """The record of one commit: which partition, by whom, from what, into which files."""
+    """The record of one commit: which partition, by whom, from what, into which files.
+
+    Operation `migrate` is about every partition at once: its `partition` is empty, `parameters`
+    hold the steps (`{"steps": [{"column", "action", "before", "after", "why"}, …]}`) and
+    `partitions` a record for each partition as it was (operation replace or rollback, same run,
+    code, parameters, sources, rows), but for `write` and `files`, which are the migration's, and
+    `before`: version and hashes of the files it was made from. Ask `about` for the record of one
+    partition, whatever kind of commit it is in.
+    """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self.record = record
@@ -147,19 +160,19 @@ class Lineage:
         provenance: Provenance,
         *,
         operation: str = "replace",
+        confirmed: Lineage | None = None,
     ) -> Lineage:
-        """The record of a commit about to be made."""
+        """The record of a commit about to be made; `confirmed` is the one it confirms, if any."""
         record = {
             "operation": operation,
             "table": table,
             "partition": dict(partition),
             "write": write,
             **asdict(provenance),
-            "files": [
-                {"path": file.path, "sha256": file.sha256, "rows": file.rows, "bytes": file.bytes}
-                for file in files
-            ],
+            "files": _listed(files),
         }
+        if confirmed is not None and "before" in confirmed.record:
+            record["before"] = confirmed.record["before"]
         # what comes back from the log is JSON: lists for tuples, so compare like with like
         return cls(json.loads(json.dumps(record)))
 
@@ -168,6 +181,43 @@ class Lineage:
         """The record inside a `commitInfo`, None if another program made the commit."""
         record = info.get(LINEAGE)
         return cls(record) if isinstance(record, dict) and "operation" in record else None
+
+    @classmethod
+    def of_migration(
+        cls,
+        table: str,
+        write: str,
+        partitions: Sequence[Lineage],
+        steps: Sequence[Mapping[str, str]],
+        run_id: str,
+    ) -> Lineage:
+        """The record of a migration; `partitions` are of `moved_to`."""
+        provenance = Provenance(run_id=run_id, parameters={"steps": list(steps)})
+        record = cls.of(table, {}, write, (), provenance, operation="migrate").record
+        return cls({**record, "partitions": [lineage.record for lineage in partitions]})
+
+    def moved_to(self, write: str, files: Sequence[DataFile], version: int) -> Lineage:
+        """The same rows in other files, as a migration puts them; `version` is the old ones'."""
+        before = self.record.get("before") or {
+            "version": version,
+            "files": [file["sha256"] for file in self.files],
+        }
+        operation = "replace" if self.operation == "confirm" else self.operation
+        moved = {"operation": operation, "write": write, "files": _listed(files), "before": before}
+        return Lineage({**self.record, **moved})
+
+    def about(self, partition: Mapping[str, str]) -> Lineage | None:
+        """The part of the record that is about this partition, None if there is none."""
+        if self.operation == "migrate":
+            parts = (Lineage(record) for record in self.record["partitions"])
+            return next((part for part in parts if part.partition == partition), None)
+        return self if self.partition == partition else None
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Hashes of the files as they were first written, before any migration."""
+        before = self.record.get("before")
+        return tuple(before["files"] if before else (file["sha256"] for file in self.files))
 
     @property
     def operation(self) -> str:
@@ -183,6 +233,9 @@ class Lineage:
 
     @property
     def files(self) -> list[dict[str, Any]]:
+        """Those it made live: path, sha256, rows, bytes; of every partition if it migrated them."""
+        if self.operation == "migrate":
+            return [file for record in self.record["partitions"] for file in record["files"]]
         return self.record["files"]
 
     @property
@@ -201,3 +254,10 @@ class Lineage:
             self.record[name] == other.record[name]
             for name in ("code_version", "parameters", "sources", "rows")
         )
+
+
+def _listed(files: Sequence[DataFile]) -> list[dict[str, Any]]:
+    return [
+        {"path": file.path, "sha256": file.sha256, "rows": file.rows, "bytes": file.bytes}
+        for file in files
+    ]

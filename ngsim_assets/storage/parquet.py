@@ -232,6 +232,7 @@ class ParquetStorage:
                     live,
                     provenance,
                     operation="confirm" if origin else "replace",
+                    confirmed=origin.lineage if origin else None,
                 )
                 if (origin and origin.lineage.same_origin(lineage)) or log.commit(
                     newest, lineage, None
@@ -263,8 +264,9 @@ def _origin(log: DeltaLog, identity: Mapping[str, str], live: Sequence[DataFile]
     writes = {file.write for file in live}
     newest: Lineage | None = None
     for version, info in reversed(log.history().items()):
-        lineage = Lineage.in_commit(info)
-        if lineage is None or lineage.partition != identity:
+        commit = Lineage.in_commit(info)
+        lineage = commit.about(identity) if commit else None
+        if lineage is None:
             continue
         if live and lineage.write not in writes:
             continue
@@ -290,6 +292,7 @@ def _live_commit(
         provenance=origin.lineage.provenance if origin else Provenance(),
         write=origin.lineage.write if origin else "",
         timestamp=origin.timestamp if origin else None,
+        content=origin.lineage.content if origin else tuple(file.sha256 for file in live),
     )
 
 
