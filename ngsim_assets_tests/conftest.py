@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ngsim_assets_tests.command import Ngsim
+
 # how long an example takes says how busy the machine is
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -21,3 +23,11 @@ def real_data() -> Path:
     if not (folder / "ngsim").is_dir():
         pytest.skip(f"no real excerpts at {folder}: set NGSIM_REAL_DATA to run this test")
     return folder
+
+
+@pytest.fixture
+def ngsim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ngsim:
+    """The `ngsim` command, on a data folder of its own that does not exist yet."""
+    return Ngsim(tmp_path / "data", monkeypatch, capsys)

@@ -6,44 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from ngsim_assets import __version__
-from ngsim_assets.cli import main
 from ngsim_assets.highway.simulate import Scenario, simulate_to
+from ngsim_assets_tests.command import Ngsim
 
 KEY = "us-101|2005-06-15T0750"
-
-
-@dataclass
-class Ngsim:
-    """Runs the command in this process, as its entry point does."""
-
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: object, code: int = 0) -> tuple[str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["ngsim", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        printed = self.capsys.readouterr()
-        assert stop.value.code == code, printed.err
-        assert "Traceback" not in printed.err
-        return printed.out, printed.err
-
-
-@pytest.fixture
-def ngsim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ngsim:
-    monkeypatch.setenv("NGSIM_DATA", str(tmp_path / "data"))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Ngsim(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import Field, computed_field
 
 from ngsim_assets.quality.report import Figure, Limit, Measurement
 from ngsim_assets.quality.writing import (
+    Document,
+    Part,
     format_difference,
     format_value,
     markdown,
@@ -31,13 +33,7 @@ Better = Literal["lower", "higher", "nearer zero"]
 Outcome = Literal["better", "worse", "same", "different", "not comparable"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64"
-    )
-
-
-class Side(_Part):
+class Side(Part):
     """One of the two: what it is and what it was made with."""
 
     label: str = Field(description="Short name, the heading of its values.")
@@ -52,7 +48,7 @@ class Side(_Part):
     remark: str = Field(default="", description="What is missing and why, for people.")
 
 
-class ComparedMetric(_Part):
+class ComparedMetric(Part):
     """One metric at one stage in both."""
 
     name: str
@@ -72,7 +68,7 @@ class ComparedMetric(_Part):
     )
 
 
-class ComparedSection(_Part):
+class ComparedSection(Part):
     """Metrics that belong together."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Key, used as an anchor.")
@@ -80,7 +76,7 @@ class ComparedSection(_Part):
     metrics: tuple[ComparedMetric, ...]
 
 
-class Difference(_Part):
+class Difference(Part):
     """Something the two were made with that differs."""
 
     name: str
@@ -88,7 +84,7 @@ class Difference(_Part):
     subject: str
 
 
-class Comparison(_Part):
+class Comparison(Document):
     """Two sides, metric by metric.
 
     `comparison_schema()` is the published schema of `to_json()`; `model_validate_json` reads it
@@ -102,15 +98,6 @@ class Comparison(_Part):
     reference: Side
     subject: Side
     sections: tuple[ComparedSection, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive_again(cls, content: Any) -> Any:
-        """What is computed from the rest is not taken from outside."""
-        if not isinstance(content, dict):
-            return content
-        given = cast("dict[str, Any]", content)
-        return {name: part for name, part in given.items() if name not in _DERIVED}
 
     @computed_field(description="What the two were made with that is not the same.")
     @property
@@ -191,9 +178,6 @@ class Comparison(_Part):
         for section in self.sections:
             lines += [f"### {markdown(section.title)}", "", *_markdown_table(section, labels), ""]
         return "\n".join(lines)
-
-
-_DERIVED = frozenset(Comparison.model_computed_fields)
 
 
 def comparison_schema() -> str:

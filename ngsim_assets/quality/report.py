@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import Field, computed_field
 
 from ngsim_assets.quality.rating import Criterion, Rating, RatingPart
 from ngsim_assets.quality.writing import (
     NOT_MEASURED,
+    Document,
+    Part,
     format_threshold,
     format_value,
     markdown,
@@ -26,13 +28,7 @@ from ngsim_assets.quality.writing import (
 )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64"
-    )
-
-
-class Measurement(_Part):
+class Measurement(Part):
     """One value of a metric at one stage, and the verdict on it."""
 
     value: float | None = Field(description="Value in the metric's unit, null where undefined.")
@@ -41,7 +37,7 @@ class Measurement(_Part):
     )
 
 
-class Limit(_Part):
+class Limit(Part):
     """What a metric is held against, and who says so."""
 
     threshold: float = Field(description="In the metric's unit.")
@@ -57,7 +53,7 @@ class Limit(_Part):
         return (abs(value) if self.relation == "within" else value) <= self.threshold
 
 
-class Metric(_Part):
+class Metric(Part):
     """One measured quantity, as delivered and after cleaning."""
 
     name: str = Field(description="Key, the same as in the table of metrics.")
@@ -82,7 +78,7 @@ class Metric(_Part):
         return any(part is not None and part.passed is False for part in (self.raw, self.cleaned))
 
 
-class Section(_Part):
+class Section(Part):
     """Metrics that belong together."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Key, used as an anchor.")
@@ -118,7 +114,7 @@ def _values(metric: Metric) -> list[Measurement]:
     return [part for part in parts if part is not None and part.value is not None]
 
 
-class RuleCount(_Part):
+class RuleCount(Part):
     """How many rows one rule rejected or flagged."""
 
     rule: str
@@ -128,7 +124,7 @@ class RuleCount(_Part):
     source: str = Field(default="", description="Source of the rule's threshold.")
 
 
-class ReferenceTable(_Part):
+class ReferenceTable(Part):
     """Figures of others, printed beside ours as context and never compared by machine."""
 
     title: str
@@ -137,7 +133,7 @@ class ReferenceTable(_Part):
     rows: tuple[tuple[str, ...], ...]
 
 
-class Figure(_Part):
+class Figure(Part):
     """A picture, with what it shows in words for whoever cannot see it."""
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$", description="Key, and file name without suffix.")
@@ -158,14 +154,14 @@ class Figure(_Part):
         return f"{self.name}.{'png' if self.media_type == 'image/png' else 'svg'}"
 
 
-class SourceFile(_Part):
+class SourceFile(Part):
     """A file the report goes back to."""
 
     name: str
     sha256: str
 
 
-class Origin(_Part):
+class Origin(Part):
     """What the report was made from: enough to make it again."""
 
     run_id: str
@@ -181,7 +177,7 @@ class Origin(_Part):
     )
 
 
-class DataQualityReport(_Part):
+class DataQualityReport(Document):
     """Everything measured about one partition, before and after cleaning.
 
     `report_schema()` is the published schema of `to_json()`; `model_validate_json` reads it back.
@@ -204,15 +200,6 @@ class DataQualityReport(_Part):
     references: tuple[ReferenceTable, ...] = ()
     figures: tuple[Figure, ...] = ()
     origin: Origin
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive_again(cls, content: Any) -> Any:
-        """What is computed from the rest is not taken from outside."""
-        if not isinstance(content, dict):
-            return content
-        given = cast("dict[str, Any]", content)
-        return {name: part for name, part in given.items() if name not in _DERIVED}
 
     @computed_field(description="Names of metrics outside their limits.")
     @property
@@ -348,9 +335,6 @@ class DataQualityReport(_Part):
 
     def _metrics(self) -> Iterable[Metric]:
         return (metric for section in self.sections for metric in section.metrics)
-
-
-_DERIVED = frozenset(DataQualityReport.model_computed_fields)
 
 
 def report_schema() -> str:

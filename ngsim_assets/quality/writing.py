@@ -1,4 +1,4 @@
-"""How numbers and texts are written: for people, in Markdown, on a page.
+"""How documents are written: their models, and numbers and texts for people, Markdown, a page.
 
 Belongs here: forms that every document of this package shares. Does not belong here: what a
 document says (report.py, comparison.py).
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, model_validator
 
 NOT_MEASURED = "–"
 
@@ -22,6 +22,27 @@ NOT_MEASURED = "–"
 _COUNTED = frozenset({"rows", "points", "trajectories", "gaps", "changes", "vehicles", "frames"})
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Part(BaseModel):
+    """A piece of a document: never changed once made, without unknown fields, bytes as base64."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+
+class Document(Part):
+    """A whole document, which reads back what it wrote."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_again(cls, content: Any) -> Any:
+        """What is computed from the rest is not taken from outside."""
+        if not isinstance(content, dict):
+            return content
+        given = cast("dict[str, Any]", content)
+        return {name: part for name, part in given.items() if name not in cls.model_computed_fields}
 
 
 def format_value(value: float | None, unit: str = "") -> str:

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from ngsim_assets.acquisition.landing import LandingZone
-from ngsim_assets.cli import main
 from ngsim_assets.highway.simulation.write_source import write_source
 from ngsim_assets.settings import load_settings
+from ngsim_assets_tests.command import Ngsim
 from ngsim_assets_tests.highway.odd_files import FRAME, MORNING, ODD, TIME, driven
 
 HEADER = (
     "Vehicle_ID,Frame_ID,Total_Frames,Global_Time,Local_X,Local_Y,Global_X,Global_Y,v_Length,"
     "v_Width,v_Class,v_Vel,v_Acc,Lane_ID,Preceding,Following,Space_Headway,Time_Headway"
 )
-
-
-class Ngsim:
-    """Runs the command in this process, as its entry point does."""
-
-    def __init__(
-        self, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.data, self._monkeypatch, self._capsys = data, monkeypatch, capsys
-        monkeypatch.setenv("NGSIM_DATA", str(data))
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        monkeypatch.setenv("COLUMNS", "200")
-
-    def __call__(self, *arguments: object, code: int = 0) -> tuple[str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["ngsim", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        printed = self._capsys.readouterr()
-        assert stop.value.code == code, printed.err
-        assert "Traceback" not in printed.err
-        return printed.out, printed.err
-
-
-@pytest.fixture
-def ngsim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ngsim:
-    return Ngsim(tmp_path / "data", monkeypatch, capsys)
 
 
 def test_the_whole_graph_answers_where_every_row_is_refused(ngsim: Ngsim, tmp_path: Path) -> None:

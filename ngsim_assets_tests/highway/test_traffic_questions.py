@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from ngsim_assets.cli import main
 from ngsim_assets.highway import stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES, TRAFFIC_STATE, VALIDATED_POINTS
 from ngsim_assets.settings import load_settings
 from ngsim_assets.storage.parquet import Provenance
+from ngsim_assets_tests.command import Ngsim
 from ngsim_assets_tests.highway import newell
 
 KEY = "us-101|2005-06-15T0750"
-Ngsim = Callable[..., tuple[str, str]]
+Traffic = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +59,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ngsim(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ngsim:
-    monkeypatch.setenv("NGSIM_DATA", str(data))
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["ngsim", "traffic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        printed = capsys.readouterr()
-        assert stop.value.code == code, printed.err
-        return printed.out, printed.err
-
-    return run
+def traffic(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Traffic:
+    return partial(Ngsim(data, monkeypatch, capsys), "traffic")
 
 
-def test_characteristics_of_the_traffic_are_told(ngsim: Ngsim) -> None:
-    told = json.loads(ngsim(KEY, "--json")[0])
+def test_characteristics_of_the_traffic_are_told(traffic: Traffic) -> None:
+    told = json.loads(traffic(KEY, "--json")[0])
     assert told["grid"] == {"duration": 30.0, "cell_length": 50.0, "gap": 2.0}
     assert [row["lane_id"] for row in told["lanes"]] == [1, 2]
     found = told["characteristics"]
@@ -83,16 +74,16 @@ def test_characteristics_of_the_traffic_are_told(ngsim: Ngsim) -> None:
     assert found["jam_density"]["value"] == pytest.approx(1000.0 / 7.0, rel=0.05)
     assert found["capacity"]["low"] < found["capacity"]["value"] < found["capacity"]["high"]
     assert found["free_speed"]["reason"]
-    out, _ = ngsim(KEY)
+    out, _ = traffic(KEY)
     assert "wave speed" in out
     assert "km/h" in out
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_cells_of_any_grid_are_written(ngsim: Ngsim, tmp_path: Path, ending: str) -> None:
+def test_cells_of_any_grid_are_written(traffic: Traffic, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"cells.{ending}"
     grid = ("--duration", 7.5, "--cell-length", 33)
-    _, err = ngsim(KEY, *grid, "--lane", 2, "--stage", "validated", "--output", path)
+    _, err = traffic(KEY, *grid, "--lane", 2, "--stage", "validated", "--output", path)
     cells = pl.read_parquet(path) if ending == "parquet" else pl.read_csv(path)
     assert f"{cells.height:,} cells" in err
     assert cells.columns == list(TRAFFIC_STATE.columns)
@@ -113,8 +104,8 @@ def test_cells_of_any_grid_are_written(ngsim: Ngsim, tmp_path: Path, ending: str
     ],
 )
 def test_mistakes_get_one_line(
-    ngsim: Ngsim, arguments: tuple[object, ...], code: int, said: str
+    traffic: Traffic, arguments: tuple[object, ...], code: int, said: str
 ) -> None:
-    _, err = ngsim(*arguments, code=code)
+    _, err = traffic(*arguments, code=code)
     assert said in err
     assert "Traceback" not in err
