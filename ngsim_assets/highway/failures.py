@@ -1,0 +1,160 @@
+"""Builds that failed and have not succeeded since: what somebody has to look at.
+
+Belongs here: the record of them, below `NGSIM_DATA`, where everything that builds writes and
+everything that tells people reads. Does not belong here: how a failure is noticed (sensors.py).
+
+A file per recording and step, so that writers need no lock, what is mended is one file less, and
+what cannot be read concerns nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.settings import Settings
+from ngsim_assets.storage.atomic import write_atomically
+from ngsim_assets.storage.errors import writing
+
+_LONGEST_CAUSE = 600
+_UNKNOWN_STEP = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A build that failed and has not succeeded since.
+
+    Attributes:
+        recording: partition key, empty for what concerns all recordings.
+        step: step or asset that failed; `run` where the run ended without saying where.
+        cause: one line. run_id: of the last try. time: of its end. attempts: failed in a row.
+    """
+
+    recording: str
+    step: str
+    cause: str
+    run_id: str
+    time: datetime
+    attempts: int = 1
+
+    @property
+    def subject(self) -> str:
+        """What failed, for people: `us-101|2005-06-15T0750 validation`, or the step alone."""
+        return f"{self.recording} {self.step}".strip()
+
+    def summary(self) -> dict[str, object]:
+        """For machines: everything, as plain values."""
+        return {**asdict(self), "time": self.time.isoformat()}
+
+
+class RunError(Protocol):
+    """An error as a run records it: its kind, `Kind: message`, and what it came from."""
+
+    @property
+    def cls_name(self) -> str | None:
+        """Name of its class."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """Its kind and what it says."""
+        ...
+
+    @property
+    def cause(self) -> RunError | None:
+        """The error it was raised from."""
+        ...
+
+
+def record(settings: Settings, failure: Failure) -> Failure:
+    """Remember a failed build, counting on from what is remembered of it.
+
+    The same run told twice counts once. Raises DiskFull or ReadOnlyLake.
+    """
+    path = _path(settings, failure.recording, failure.step)
+    before = _read(path) if path.exists() else None
+    if before is not None and before.run_id == failure.run_id:
+        return before
+    counted = replace(failure, attempts=1 + (before.attempts if before else 0))
+    write_atomically(path, json.dumps(counted.summary(), indent=1, ensure_ascii=False))
+    return counted
+
+
+def standing(settings: Settings) -> list[Failure]:
+    """Every remembered failure, by recording and step; one that cannot be read says so."""
+    found: list[Failure] = []
+    for path in sorted(_folder(settings).glob("[!.]*.json")):
+        try:
+            failure = _read(path)
+        except FileNotFoundError:
+            continue  # mended meanwhile
+        if failure is None:
+            moment = datetime.fromtimestamp(0, UTC)
+            failure = Failure("", path.stem, f"{path} cannot be read: delete it", "", moment)
+        found.append(failure)
+    return sorted(found, key=lambda failure: (failure.recording, failure.step))
+
+
+def resolve(settings: Settings, recording: str, steps: Collection[str]) -> list[Failure]:
+    """Forget the failures of `steps` of a recording, which have now succeeded; returns them.
+
+    A run that ended without saying where it was is made up for by any that succeeds.
+    """
+    resolved: list[Failure] = []
+    for failure in standing(settings):
+        if failure.recording == recording and (
+            failure.step in steps or failure.step == _UNKNOWN_STEP
+        ):
+            path = _path(settings, recording, failure.step)
+            with writing(path):
+                path.unlink(missing_ok=True)
+            resolved.append(failure)
+    return resolved
+
+
+def cause_of(error: RunError | None, run_id: str) -> str:
+    """The innermost error of a failed step in one line: what it says, or what kind it is."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return f"run {run_id} tells no reason"
+    kind, _, message = " ".join(error.message.split()).partition(": ")
+    known = error.cls_name in {kind.__name__ for kind in _subclasses(NgsimAssetsError)}
+    told = message[:_LONGEST_CAUSE]
+    return told if known else f"{kind}: {told}; the traceback is with run {run_id}"
+
+
+def _subclasses(kind: type[NgsimAssetsError]) -> Iterator[type[NgsimAssetsError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _subclasses(child)
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.data / "failures"
+
+
+def _path(settings: Settings, recording: str, step: str) -> Path:
+    # the hash keeps apart what the readable part writes alike
+    readable = re.sub(r"[^\w.-]+", "_", f"{recording or 'all'}_{step}", flags=re.ASCII)[:100]
+    digest = hashlib.sha256(f"{recording}\0{step}".encode()).hexdigest()[:8]
+    return _folder(settings) / f"{readable}_{digest}.json"
+
+
+def _read(path: Path) -> Failure | None:
+    """The failure at `path`, None if it is no record of one; FileNotFoundError if it is gone."""
+    try:
+        return TypeAdapter(Failure).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):
+        return None
