@@ -6,17 +6,25 @@ Does not belong here: what is done with them.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from ngsim_assets.acquisition.content import Content
+from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.living_runs import living
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import Platform, open_platform
 from ngsim_assets.settings import Settings, load_settings
 
 RECORDING_PARTITIONS = "recording"
 RAW_FILES = dg.AssetKey("raw_files")
+_DATA_VERSION = "dagster/data_version"
+_FILES_NAMED = 20
 
 # Multi-partition keys join the dimensions in alphabetical order of their names, which is why
 # highway stands before recording in `us-101|2005-06-15T0750`.
@@ -28,7 +36,7 @@ recordings = dg.MultiPartitionsDefinition(
 )
 
 
-class HighwayPlatform(dg.ConfigurableResource[Settings]):
+class HighwayPlatform(dg.ConfigurableResource[Any]):
     """Lake, landing zone and reports. `data` overrides `NGSIM_DATA`; the rest is `NGSIM_*`."""
 
     data: str | None = None
@@ -40,6 +48,13 @@ class HighwayPlatform(dg.ConfigurableResource[Settings]):
     def open(self, run_id: str) -> Platform:
         """The platform as a run sees it; opening creates nothing on disk."""
         return open_platform(self.settings(), run_id)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Any, None, None]:
+        """For as long as a run uses the platform, it can be told that its process lives."""
+        run = context.run
+        with living(self.settings(), run.run_id) if run is not None else nullcontext():
+            yield self
 
 
 def register(instance: dg.DagsterInstance, key: PartitionKey, data_version: str, rows: int) -> bool:
@@ -53,14 +68,63 @@ def register(instance: dg.DagsterInstance, key: PartitionKey, data_version: str,
     known = instance.get_latest_data_version_record(RAW_FILES, partition_key=str(key))
     if known is not None:
         event = known.asset_observation or known.asset_materialization
-        if event is not None and (event.tags or {}).get("dagster/data_version") == data_version:
+        if event is not None and (event.tags or {}).get(_DATA_VERSION) == data_version:
             return False
+    _observe(instance, key, data_version, {"dagster/row_count": rows})
+    return True
+
+
+def register_delivered(
+    instance: dg.DagsterInstance, landing: LandingZone, run_id: str = ""
+) -> list[PartitionKey]:
+    """Make `instance` know everything that `landing` holds; recordings whose content was new to it.
+
+    Args:
+        run_id: the run that took it in, for the observations' metadata.
+
+    Whatever was delivered without the instance knowing, by a run that was killed or by another
+    installation, is made up for here.
+    """
+    shares: dict[str, dict[Content, list[str]]] = {}
+    for file in landing.files():
+        for partition, share in file.partitions.items():
+            shares.setdefault(partition, {}).setdefault(share.content, []).append(file.name)
+    known = instance.event_log_storage.get_latest_tags_by_partition(
+        RAW_FILES, dg.DagsterEventType.ASSET_OBSERVATION, [_DATA_VERSION]
+    )
+    held = {partition: sum(contents, Content()) for partition, contents in shares.items()}
+    news = [
+        PartitionKey.parse(partition)
+        for partition, content in sorted(held.items())
+        if known.get(partition, {}).get(_DATA_VERSION) != content.digest
+    ]
+    there = set(instance.get_dynamic_partitions(RECORDING_PARTITIONS))
+    missing = {PartitionKey.parse(partition).recording for partition in held} - there
+    if missing:
+        instance.add_dynamic_partitions(RECORDING_PARTITIONS, sorted(missing))
+    for key in news:
+        names = [name for names in shares[str(key)].values() for name in names]
+        metadata: dict[str, Any] = {
+            "dagster/row_count": held[str(key)].rows,
+            "files": names[:_FILES_NAMED],
+        }
+        if run_id:
+            metadata["taken in by"] = dg.MetadataValue.dagster_run(run_id)
+        _observe(instance, key, held[str(key)].digest, metadata)
+    return news
+
+
+def _observe(
+    instance: dg.DagsterInstance,
+    key: PartitionKey,
+    data_version: str,
+    metadata: Mapping[str, Any],
+) -> None:
     instance.report_runless_asset_event(
         dg.AssetObservation(
             asset_key=RAW_FILES,
             partition=str(key),
-            metadata={"dagster/row_count": rows},
-            tags={"dagster/data_version": data_version},
+            metadata=metadata,
+            tags={_DATA_VERSION: data_version},
         )
     )
-    return True
