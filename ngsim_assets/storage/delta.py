@@ -5,25 +5,27 @@ Belongs here: everything that calls deltalake. Does not belong here: data files'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
-
-import polars as pl
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
 from ngsim_assets.storage.encoding import arrow_schema
 from ngsim_assets.storage.errors import (
     DamagedFile,
-    SchemaMismatch,
+    MigrationNeeded,
     UnknownVersion,
     writing,
 )
+from ngsim_assets.storage.evolution import Step, compare, unwritable
 from ngsim_assets.storage.manifest import LINEAGE, DataFile, Lineage
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.snapshots import Snapshot, null_counts, snapshot_of, stored_columns
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Field
@@ -31,19 +33,6 @@ if TYPE_CHECKING:
 
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
 """Versions are provenance: the log is never cleaned up behind the user's back."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Files of one version of a table, in order of their rows."""
-
-    version: int
-    files: tuple[DataFile, ...]
-
-    def of(self, partition: Mapping[str, str] | None) -> tuple[DataFile, ...]:
-        """Files whose partition columns agree with `partition`."""
-        wanted = (partition or {}).items()
-        return tuple(file for file in self.files if wanted <= file.partition.items())
 
 
 class DeltaLog:
@@ -64,11 +53,11 @@ class DeltaLog:
             if delta is None:
                 return None
             if self._snapshot is None or self._snapshot.version != delta.version():
-                self._snapshot = _snapshot_of(delta)
+                self._snapshot = snapshot_of(delta)
             return self._snapshot
 
     def at(self, version: int) -> Snapshot:
-        """The given version; UnknownVersion if there is none or its files were vacuumed."""
+        """The given version, whether or not its files are still there; UnknownVersion if none."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -76,12 +65,9 @@ class DeltaLog:
         if newest is None or not 0 <= version <= newest.version:
             raise UnknownVersion(self._table.name, version)
         try:
-            snapshot = _snapshot_of(DeltaTable(self.folder, version=version))
+            return snapshot_of(DeltaTable(self.folder, version=version))
         except DeltaError as error:
             raise UnknownVersion(self._table.name, version) from error
-        if not all((self.folder / file.path).exists() for file in snapshot.files):
-            raise UnknownVersion(self._table.name, version)
-        return snapshot
 
     def open(self) -> Snapshot:
         """The newest version of the table, which is created, or given new columns, if need be.
@@ -114,8 +100,10 @@ class DeltaLog:
 
         delta = DeltaTable(self.folder, version=base.version)
         filters = [(name, "=", value) for name, value in lineage.partition.items()] or None
+        if files is not None:
+            self._writable(delta)  # its columns may have changed since the files were written
         try:
-            with writing(self.folder):
+            with writing(self.folder), self._committing():
                 delta.create_write_transaction(
                     list(files or ()),
                     mode="append" if files is None else "overwrite",
@@ -130,6 +118,118 @@ class DeltaLog:
         except CommitFailedError:
             return None
         return base.version + 1
+
+    def exchange(
+        self,
+        base: Snapshot,
+        lineage: Lineage,
+        added: Sequence[AddAction],
+        removed: Sequence[DataFile],
+    ) -> int | None:
+        """Make the version after `base`: without the files `removed`, with the files `added`.
+
+        Returns the new version, or None if another commit took its number.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
+        from deltalake.transaction import CommitProperties, RemoveAction
+
+        now = int(time.time() * 1000)
+        gone = [
+            RemoveAction(
+                file.path,
+                data_change=True,
+                deletion_timestamp=now,
+                size=file.bytes,
+                partition_values=dict(file.partition),
+            )
+            for file in removed
+        ]
+        delta = DeltaTable(self.folder, version=base.version)
+        try:
+            with writing(self.folder), self._committing():
+                delta.create_write_transaction(
+                    [*added, *gone],
+                    mode="append",
+                    schema=delta.schema(),
+                    partition_by=list(self._table.partition_by),
+                    commit_properties=CommitProperties(
+                        custom_metadata={LINEAGE: lineage.record}, max_commit_retries=0
+                    ),
+                )
+                self._sync(base.version + 1)
+        except CommitFailedError:
+            return None
+        return base.version + 1
+
+    def changed_columns(self, version: int) -> list[str]:
+        """What the columns of `version` have that the newest version would not show as it was.
+
+        Columns that came later are no change: rows from before have nulls there.
+        """
+        from deltalake import DeltaTable
+
+        newest = self._newest()
+        if newest is None:
+            return []
+        before = DeltaTable(self.folder, version=version)
+        now = {field.name: field for field in newest.schema().fields}
+        faults: list[str] = []
+        for field in before.schema().fields:
+            if field.name not in now:
+                faults.append(f"column {field.name} is no longer in the table")
+            elif now[field.name].type != field.type:
+                faults.append(
+                    f"column {field.name} was {_type(field)}, is {_type(now[field.name])}"
+                )
+        if before.metadata().partition_columns != newest.metadata().partition_columns:
+            faults.append("the table was partitioned by other columns")
+        return faults
+
+    def migrate(self, base: Snapshot, lineage: Lineage, files: Sequence[AddAction]) -> int | None:
+        """Make the version after `base`: the model's columns, and `files`, no others.
+
+        Returns the new version, or None if there was another commit since `base`.
+        """
+        from deltalake import Schema
+        from deltalake.transaction import CommitProperties, create_table_with_add_actions
+
+        with self._lock, self._committing(alone=True), writing(self.folder):
+            newest = self._newest()
+            if newest is None or newest.version() != base.version:
+                return None
+            # not create_write_transaction: it leaves protocol and partition columns as they are,
+            # and where those are others now, its commit cannot be read
+            create_table_with_add_actions(
+                str(self.folder),
+                Schema.from_arrow(arrow_schema(self._table)),
+                list(files),
+                mode="overwrite",
+                partition_by=list(self._table.partition_by),
+                name=self._table.name,
+                description=self._table.description,
+                configuration=_KEEP_LOG,
+                commit_properties=CommitProperties(
+                    custom_metadata={LINEAGE: lineage.record}, max_commit_retries=0
+                ),
+            )
+            self._sync(base.version + 1)
+        return base.version + 1
+
+    def past_steps(self) -> list[dict[str, str]]:
+        """What migrations did to columns, oldest first."""
+        records = (Lineage.in_commit(info) for info in self.history().values())
+        return [
+            step
+            for record in records
+            if record is not None and record.operation == "migrate"
+            for step in record.record["parameters"]["steps"]
+        ]
+
+    def null_counts(self) -> dict[str, int]:
+        """Nulls in the newest version by column, as far as the log counts them."""
+        delta = self._newest()
+        return null_counts(delta) if delta else {}
 
     def columns(self) -> set[str]:
         """Names of the table's columns, none if there is no table."""
@@ -191,37 +291,54 @@ class DeltaLog:
                 raise
 
     def _evolve(self) -> None:
-        """Add columns the model has and the table has not; refuse every other difference."""
+        """Add what the model has more than the table; refuse every other difference."""
         from deltalake import Schema
 
-        delta = self._newest()
-        if delta is None:
-            return
-        have = {field.name: field for field in delta.schema().fields}
-        want = {field.name: field for field in Schema.from_arrow(arrow_schema(self._table)).fields}
-        faults = [
-            f"column {name} is {_type(have[name])} in the lake, {_type(field)} in the model"
-            for name, field in want.items()
-            if name in have and have[name].type != field.type
-        ]
-        faults += [f"column {name} is in the lake only" for name in have if name not in want]
-        folders = delta.metadata().partition_columns
-        if folders != list(self._table.partition_by):
-            faults.append(
-                f"the lake is partitioned by {', '.join(folders)},"
-                f" the model by {', '.join(self._table.partition_by)}"
-            )
-        if faults:
-            raise SchemaMismatch(
-                self._table.name,
-                faults,
-                f"move {self.folder} aside and materialize the table again",
-            )
-        added = [field for name, field in want.items() if name not in have]
-        if added:
-            with writing(self.folder):
+        with self._committing():
+            delta = self._newest()
+            if delta is None:
+                return
+            steps = self._writable(delta)
+            if all(step.action == "keep" for step in steps):
+                return
+        with self._committing(alone=True), writing(self.folder):
+            delta = self._newest()
+            if delta is None:
+                return
+            steps = self._writable(delta)  # another process may have been quicker
+            schema = Schema.from_arrow(arrow_schema(self._table))
+            fields = {field.name: field for field in schema.fields}
+            added = [fields[step.column] for step in steps if step.action == "add"]
+            if added:
                 delta.alter.add_columns(added)
                 self._sync(delta.version())
+            for step in steps:
+                if step.action == "refine":
+                    delta.alter.set_column_metadata(step.column, fields[step.column].metadata)
+                    self._sync(delta.version())
+
+    def _writable(self, delta: DeltaTable) -> list[Step]:
+        """How the table becomes the model's; MigrationNeeded where writing cannot make it so."""
+        stored = stored_columns(delta)
+        steps = compare(self._table, stored, self.past_steps())
+        faults = unwritable(self._table, stored, steps)
+        if faults:
+            raise MigrationNeeded(self._table.name, faults)
+        return steps
+
+    @contextmanager
+    def _committing(self, *, alone: bool = False) -> Iterator[None]:
+        """Commits of this program share the log, a change of columns has it for itself.
+
+        So no file of the old columns is named by a commit after the columns changed.
+        """
+        log = self.folder / "_delta_log"
+        descriptor = os.open(log, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _sync(self, version: int) -> None:
         """deltalake does not fsync: put the commit and its name on the disk."""
@@ -234,20 +351,3 @@ def _type(field: Field) -> str:
     from deltalake.schema import PrimitiveType
 
     return field.type.type if isinstance(field.type, PrimitiveType) else str(field.type)
-
-
-def _snapshot_of(delta: DeltaTable) -> Snapshot:
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    columns = delta.metadata().partition_columns
-    files = [
-        DataFile(
-            path=unquote(row["path"]),
-            partition={name: str(row[f"partition.{name}"]) for name in columns},
-            rows=row["num_records"] or 0,
-            bytes=row["size_bytes"],
-        )
-        for row in actions.select(
-            "path", "size_bytes", "num_records", *(f"partition.{name}" for name in columns)
-        ).iter_rows(named=True)
-    ]
-    return Snapshot(delta.version(), tuple(sorted(files, key=lambda file: file.order)))

@@ -50,6 +50,19 @@ class SchemaMismatch(StorageError):
         )
 
 
+class MigrationNeeded(SchemaMismatch):
+    """A table whose columns in the lake are not those of the model; nothing was changed."""
+
+    def __init__(self, table: str, faults: Sequence[str], fix: str = "") -> None:
+        super().__init__(table, faults)
+        self.problem = f"table {table} is not as the model has it: {'; '.join(self.faults)}"
+        self.fix = fix or (
+            f"`ngsim migrate {table} --dry-run` tells what would become of each column, without"
+            " --dry-run it is done; where the lake is newer than the code, update the code"
+        )
+        self.args = (f"{self.problem} ({self.fix})",)
+
+
 class InvalidPartition(StorageError):
     """A partition that cannot name a folder, or does not say which partition it is."""
 
@@ -79,13 +92,13 @@ class ConflictingWrite(StorageError):
 class DamagedFile(StorageError):
     """A data file that the table names but that cannot be read."""
 
-    def __init__(self, table: str, path: Path, reason: str) -> None:
+    def __init__(self, table: str, path: Path, reason: str, fix: str = "") -> None:
         self.table = table
         self.path = path
         self.reason = reason
         super().__init__(
             f"table {table}: cannot read {path}: {reason}",
-            "`ngsim verify` lists every damaged file; materialize its partition again",
+            fix or "`ngsim verify` lists every damaged file; materialize its partition again",
         )
 
 
@@ -97,6 +110,22 @@ class UnknownVersion(StorageError):
         self.version = version
         super().__init__(
             f"table {table} has no version {version}", "`ngsim versions` lists the versions"
+        )
+
+
+class VacuumedVersion(UnknownVersion):
+    """A version the table had, whose rows are no longer kept."""
+
+    def __init__(
+        self, table: str, version: int, partition: Mapping[str, str], gone: int, files: int
+    ) -> None:
+        super().__init__(table, version)
+        NgsimAssetsError.__init__(
+            self,
+            f"{_named(table, partition)}: version {version} can no longer be read,"
+            f" {gone} of its {files} files were removed",
+            "`ngsim versions` lists the versions that can be; what NGSIM_KEEP_DAYS and"
+            " NGSIM_KEEP_VERSIONS do not cover is vacuumed",
         )
 
 

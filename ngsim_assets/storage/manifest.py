@@ -9,16 +9,41 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 LINEAGE = "lineage"
 """Key of the record inside the Delta commit's `commitInfo`."""
 
+_DELIVERED = "delivered"
+"""Key of the source files inside the record, where `files` are those of the table."""
+
 _FILE_NAME = re.compile(
     r"(?P<order>\d{5})-(?P<sha256>[0-9a-f]{64})-(?P<write>[0-9a-f]{12})\.parquet$"
 )
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file from outside whose rows were written, as it was when they were read.
+
+    Attributes:
+        name: what the rows call it, once among the files of one partition.
+        sha256: of its bytes, unpacked.
+        path: where it lay, a path or a URL. member: its name inside the archive there, if any.
+        packed_sha256: of the file at `path`, packed if it was; `sha256` itself if not.
+        rows: of the partition.
+        extras: facts about those rows that the domain keeps.
+    """
+
+    name: str
+    sha256: str
+    path: str = ""
+    member: str | None = None
+    packed_sha256: str = ""
+    rows: int = 0
+    extras: Mapping[str, int | str | None] = field(default_factory=dict[str, "int | str | None"])
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,8 @@ class Provenance:
         parameters: parameters of the computation, JSON values.
         sources: content hashes of what they were computed from.
         rows: row counts by name, for example read, kept, rejected.
+        files: from outside, that the rows were read from, earliest delivery first. Told, not
+            compared: the same content out of other files is of the same origin.
     """
 
     run_id: str = ""
@@ -38,6 +65,7 @@ class Provenance:
     parameters: Mapping[str, object] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
+    files: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +124,11 @@ class Commit:
         content: hashes that stand for its rows: those of its files, or, where a migration only
             put the same rows in another form, those of the files they were first written to.
             What is built from the partition records these as its sources.
+        operation: what made these files live: replace, rollback; empty if the log does not tell.
+        restored: the version that a rollback took the files from, None unless it was one.
+        held_against: sources in spite of which a rollback is to stay: while those are what the
+            partition would be built from, it is up to date. Empty once anything newer of it
+            was written or the same rows came out of a build again.
     """
 
     table: str
@@ -109,6 +142,9 @@ class Commit:
     write: str
     timestamp: datetime | None
     content: tuple[str, ...] = ()
+    operation: str = ""
+    restored: int | None = None
+    held_against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,11 +153,12 @@ class Version:
 
     Attributes:
         operation: replace (rows of a partition), confirm (the same rows came out of other
-            sources, parameters or code), migrate (other columns or types, of all partitions), or
-            what another program calls its own.
+            sources, parameters or code), rollback (files of an earlier version again), migrate
+            (other columns or types, of all partitions), or what another program calls its own.
         partition: identity of the partition it is about, empty if it is about the table.
         rows: rows of that partition in this version, None if the log does not tell.
         write: the write whose files hold those rows.
+        restored, held_against: of a rollback, see `Commit`.
     """
 
     table: str
@@ -134,6 +171,8 @@ class Version:
     files: int | None
     write: str
     provenance: Provenance
+    restored: int | None = None
+    held_against: tuple[str, ...] = ()
 
 
 class Lineage:
@@ -163,12 +202,14 @@ class Lineage:
         confirmed: Lineage | None = None,
     ) -> Lineage:
         """The record of a commit about to be made; `confirmed` is the one it confirms, if any."""
+        told = asdict(provenance)
         record = {
             "operation": operation,
             "table": table,
             "partition": dict(partition),
             "write": write,
-            **asdict(provenance),
+            _DELIVERED: told.pop("files"),
+            **told,
             "files": _listed(files),
         }
         if confirmed is not None and "before" in confirmed.record:
@@ -206,6 +247,11 @@ class Lineage:
         moved = {"operation": operation, "write": write, "files": _listed(files), "before": before}
         return Lineage({**self.record, **moved})
 
+    def restored_by(self, run_id: str, version: int, held_against: Sequence[str]) -> Lineage:
+        """The same rows from the same origin, made live again as they were in `version`."""
+        rollback = {"operation": "rollback", "run_id": run_id, "restored": version}
+        return Lineage({**self.record, **rollback, "held_against": list(held_against)})
+
     def about(self, partition: Mapping[str, str]) -> Lineage | None:
         """The part of the record that is about this partition, None if there is none."""
         if self.operation == "migrate":
@@ -222,6 +268,16 @@ class Lineage:
     @property
     def operation(self) -> str:
         return self.record["operation"]
+
+    @property
+    def restored(self) -> int | None:
+        """The version a rollback went back to, None for every other operation."""
+        return self.record.get("restored") if self.operation == "rollback" else None
+
+    @property
+    def held_against(self) -> tuple[str, ...]:
+        """What a rollback holds against, nothing for every other operation."""
+        return tuple(self.record["held_against"]) if self.operation == "rollback" else ()
 
     @property
     def partition(self) -> dict[str, str]:
@@ -246,6 +302,7 @@ class Lineage:
             parameters=self.record["parameters"],
             sources=tuple(self.record["sources"]),
             rows=self.record["rows"],
+            files=tuple(_source_file(record) for record in self.record.get(_DELIVERED, ())),
         )
 
     def same_origin(self, other: Lineage) -> bool:
@@ -261,3 +318,9 @@ def _listed(files: Sequence[DataFile]) -> list[dict[str, Any]]:
         {"path": file.path, "sha256": file.sha256, "rows": file.rows, "bytes": file.bytes}
         for file in files
     ]
+
+
+def _source_file(record: Mapping[str, Any]) -> SourceFile:
+    """What an older or a newer record tells of a file, as far as it is known here."""
+    known = {item.name for item in fields(SourceFile)}
+    return SourceFile(**{name: value for name, value in record.items() if name in known})

@@ -6,13 +6,10 @@ the log names them, so a reader, a crash or another writer sees the old rows or 
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import polars as pl
@@ -20,12 +17,22 @@ import polars as pl
 from ngsim_assets.storage.claims import claimed, sweep_leftovers, sweep_staged
 from ngsim_assets.storage.delta import DeltaLog, Snapshot
 from ngsim_assets.storage.encoding import WriteOptions
-from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile, writing
-from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance, Version
+from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile, VacuumedVersion, writing
+from ngsim_assets.storage.manifest import (
+    Commit,
+    DataFile,
+    Lineage,
+    Provenance,
+    SourceFile,
+    Version,
+)
+from ngsim_assets.storage.origins import live_commit, origin_of, time_of
 from ngsim_assets.storage.partition_writer import PartitionWriter, Written
 from ngsim_assets.storage.partitions import checked, identity_of
 from ngsim_assets.storage.reading import read_file, scan_files
+from ngsim_assets.storage.restoring import restored
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.turns import turns
 from ngsim_assets.storage.verify import Damage, damages, is_sound
 
 __all__ = [
@@ -34,12 +41,10 @@ __all__ = [
     "DataFile",
     "ParquetStorage",
     "Provenance",
+    "SourceFile",
     "Version",
     "WriteOptions",
 ]
-
-_COMMIT_ATTEMPTS = 200
-"""Tries to get a version number; with n writers at once about n are needed."""
 
 
 class ParquetStorage:
@@ -90,6 +95,30 @@ class ParquetStorage:
                 writer.discard()
             return commit
 
+    def restore(
+        self,
+        table: Table,
+        partition: Mapping[str, str],
+        version: int,
+        provenance: Provenance | None = None,
+        held_against: Sequence[str] = (),
+    ) -> Commit:
+        """Make the rows that `partition` had in `version` its content again, in one commit.
+
+        The files of that version are named again, nothing is copied. `held_against` are the
+        sources the partition would be built from now; they are recorded with it, and say until
+        when it is to stay. Of `provenance` the run is recorded; what the rows were made from
+        stays as it was told in that version. Where the same files are live already, and held
+        against or built from those sources if any are given, nothing is done.
+
+        Raises UnknownVersion, VacuumedVersion if files of it were removed, DamagedFile if one
+        is not as it was written, SchemaMismatch if the table has other columns since,
+        ConflictingWrite, DiskFull, ReadOnlyLake; what was live before then still is.
+        """
+        identity = identity_of(table, checked(table, partition))
+        run_id = (provenance or Provenance()).run_id
+        return restored(self._log(table), table, identity, version, run_id, tuple(held_against))
+
     def scan(
         self,
         table: Table,
@@ -101,11 +130,11 @@ class ParquetStorage:
 
         The schema is the table's, partition columns included; rows of a folder come in the
         order they were written. An absent table or partition is an empty frame. UnknownVersion
-        for a version the table never had, or that was vacuumed.
+        for a version the table never had, VacuumedVersion for one whose files were removed.
         """
-        log = self._log(table)
-        snapshot = log.current() if version is None else log.at(version)
-        return scan_files(table, log.folder, snapshot.of(partition) if snapshot else ())
+        return scan_files(
+            table, self.root / table.name, self.files(table, partition, version=version)
+        )
 
     def frames(
         self,
@@ -138,10 +167,10 @@ class ParquetStorage:
             return None
         identity = identity_of(table, checked(table, partition))
         live = snapshot.of(identity)
-        origin = _origin(log, identity, live)
+        origin = origin_of(log.history(), identity, live)
         if origin is None and not live:
             return None
-        return _live_commit(table, identity, live, origin)
+        return live_commit(table, identity, live, origin)
 
     def partitions(self, table: Table) -> list[dict[str, str]]:
         """Identity of every partition that has rows, sorted."""
@@ -159,10 +188,20 @@ class ParquetStorage:
         *,
         version: int | None = None,
     ) -> list[DataFile]:
-        """Data files of a version, in order of their rows; paths are below `root / table.name`."""
+        """Data files of a version, in order of their rows; paths are below `root / table.name`.
+
+        UnknownVersion for a version the table never had, VacuumedVersion if files of it, as far
+        as they agree with `partition`, were removed.
+        """
         log = self._log(table)
-        snapshot = log.current() if version is None else log.at(version)
-        return list(snapshot.of(partition)) if snapshot else []
+        if version is None:
+            snapshot = log.current()
+            return list(snapshot.of(partition)) if snapshot else []
+        files = log.at(version).of(partition)
+        gone = sum(not (log.folder / file.path).exists() for file in files)
+        if gone:
+            raise VacuumedVersion(table.name, version, partition or {}, gone, len(files))
+        return list(files)
 
     def has_columns(self, table: Table) -> bool:
         """Whether the table in the lake has every column of the model yet."""
@@ -220,80 +259,37 @@ class ParquetStorage:
         identity = identity_of(table, partition)
         files = tuple(file for file, _ in written)
         before = base.of(identity)
-        for attempt in range(_COMMIT_ATTEMPTS):
+        for _ in turns():
             newest = log.current() or base
             live = newest.of(identity)
             if _same_content(live, files) and is_sound(log.folder, live):
-                origin = _origin(log, identity, live)
+                origin = origin_of(log.history(), identity, live)
                 lineage = Lineage.of(
                     table.name,
                     identity,
-                    origin.lineage.write if origin else write,
+                    origin.made.write if origin else write,
                     live,
                     provenance,
                     operation="confirm" if origin else "replace",
-                    confirmed=origin.lineage if origin else None,
+                    confirmed=origin.newest if origin else None,
                 )
-                if (origin and origin.lineage.same_origin(lineage)) or log.commit(
-                    newest, lineage, None
-                ) is not None:
-                    return _live_commit(table, identity, live, _origin(log, identity, live))
+                # what a rollback holds is up to date again as built: that, too, is recorded
+                told = origin is not None and (
+                    origin.newest.same_origin(lineage) and not origin.newest.held_against
+                )
+                if told or log.commit(newest, lineage, None) is not None:
+                    return live_commit(
+                        table, identity, live, origin_of(log.history(), identity, live)
+                    )
             elif live != before:
                 raise ConflictingWrite(table.name, identity, newest.version)
             else:
                 lineage = Lineage.of(table.name, identity, write, files, provenance)
                 actions = [action for _, action in written]
                 if log.commit(newest, lineage, actions) is not None:
-                    made = _origin(log, identity, files)
-                    return replace(_live_commit(table, identity, files, made), changed=True)
-            # the version number went to another partition's writer: spread the next tries
-            time.sleep(random.uniform(0, 0.004 * min(attempt + 1, 25)))  # noqa: S311
+                    made = origin_of(log.history(), identity, files)
+                    return replace(live_commit(table, identity, files, made), changed=True)
         raise ConflictingWrite(table.name, identity, base.version)
-
-
-class _Origin(NamedTuple):
-    """The version that made some files live, and the newest record about them."""
-
-    version: int
-    timestamp: datetime
-    lineage: Lineage
-
-
-def _origin(log: DeltaLog, identity: Mapping[str, str], live: Sequence[DataFile]) -> _Origin | None:
-    """Where the live files of a partition come from, None if the log does not tell."""
-    writes = {file.write for file in live}
-    newest: Lineage | None = None
-    for version, info in reversed(log.history().items()):
-        commit = Lineage.in_commit(info)
-        lineage = commit.about(identity) if commit else None
-        if lineage is None:
-            continue
-        if live and lineage.write not in writes:
-            continue
-        if not live and lineage.files:
-            return None  # the last record is of rows that a rollback has taken back
-        newest = newest or lineage
-        if lineage.operation == "replace":
-            return _Origin(version, _time(info), newest)
-    return None
-
-
-def _live_commit(
-    table: Table, identity: Mapping[str, str], live: Sequence[DataFile], origin: _Origin | None
-) -> Commit:
-    return Commit(
-        table=table.name,
-        partition=identity,
-        version=origin.version if origin else -1,
-        rows=sum(file.rows for file in live),
-        bytes=sum(file.bytes for file in live),
-        files=tuple(live),
-        changed=False,
-        provenance=origin.lineage.provenance if origin else Provenance(),
-        write=origin.lineage.write if origin else "",
-        timestamp=origin.timestamp if origin else None,
-        content=origin.lineage.content if origin else tuple(file.sha256 for file in live),
-    )
 
 
 def _same_content(live: Sequence[DataFile], files: Sequence[DataFile]) -> bool:
@@ -306,7 +302,7 @@ def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
     return Version(
         table=table,
         version=number,
-        timestamp=_time(info),
+        timestamp=time_of(info),
         operation=lineage.operation if lineage else str(info.get("operation", "")).lower(),
         partition=lineage.partition if lineage else {},
         rows=sum(file["rows"] for file in files) if files is not None else None,
@@ -314,8 +310,6 @@ def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
         files=len(files) if files is not None else None,
         write=lineage.write if lineage else "",
         provenance=lineage.provenance if lineage else Provenance(),
+        restored=lineage.restored if lineage else None,
+        held_against=lineage.held_against if lineage else (),
     )
-
-
-def _time(info: Mapping[str, Any]) -> datetime:
-    return datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
