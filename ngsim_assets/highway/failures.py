@@ -26,7 +26,10 @@ from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.errors import writing
 
 _LONGEST_CAUSE = 600
-_UNKNOWN_STEP = "run"
+_SHOWN = 5
+
+UNKNOWN_STEP = "run"
+"""Stands for the step of a run that ended without saying where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Failure:
 
     Attributes:
         recording: partition key, empty for what concerns all recordings.
-        step: step or asset that failed; `run` where the run ended without saying where.
+        step: that failed, UNKNOWN_STEP where the run did not say.
         cause: one line. run_id: of the last try. time: of its end. attempts: failed in a row.
     """
 
@@ -112,13 +115,32 @@ def resolve(settings: Settings, recording: str, steps: Collection[str]) -> list[
     resolved: list[Failure] = []
     for failure in standing(settings):
         if failure.recording == recording and (
-            failure.step in steps or failure.step == _UNKNOWN_STEP
+            failure.step in steps or failure.step == UNKNOWN_STEP
         ):
             path = _path(settings, recording, failure.step)
             with writing(path):
                 path.unlink(missing_ok=True)
             resolved.append(failure)
     return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether anything is left failed, in one line, and how much."""
+
+    passed: bool
+    detail: str
+    failed: int
+
+
+def finding(settings: Settings) -> Finding:
+    """What the standing check says: no build is left failed, or which are."""
+    left = standing(settings)
+    if not left:
+        return Finding(True, "nothing is left failed", 0)
+    shown = "; ".join(f"{failure.subject}: {failure.cause}" for failure in left[:_SHOWN])
+    more = f"; and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return Finding(False, f"{len(left)} left failed: {shown}{more}", len(left))
 
 
 def cause_of(error: RunError | None, run_id: str) -> str:

@@ -14,58 +14,66 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import make_folder
 
+_SEPARATOR = "."
+
 
 @contextmanager
 def living(settings: Settings, run_id: str) -> Iterator[None]:
-    """Be the process of `run_id` while the block runs.
+    """Be a process of `run_id` while the block runs.
 
     Where no file can be written the run goes on unwatched: what it does there says so itself.
     """
-    path = _path(settings, run_id)
+    folder = _folder(settings)
+    path = folder / f"{run_id}{_SEPARATOR}{uuid4().hex[:8]}"
     descriptor = -1
     with suppress(OSError):
-        make_folder(path.parent)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # shared: a run may open its places twice
+        make_folder(folder)
+        # locked before it has its name: no file of that name is ever free while its run lives
+        unnamed = folder / f".{path.name}"
+        descriptor = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        unnamed.rename(path)
     try:
         yield
     finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         if descriptor >= 0:
-            if _only_holder(descriptor):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
             os.close(descriptor)
 
 
-def is_dead(settings: Settings, run_id: str) -> bool:
-    """Whether the process of `run_id` has ended without saying so. False where none can tell."""
-    try:
-        descriptor = os.open(_path(settings, run_id), os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return _only_holder(descriptor)
-    finally:
-        os.close(descriptor)
+def dead_runs(settings: Settings) -> list[str]:
+    """Runs whose processes have all ended without saying so, sorted."""
+    alive: set[str] = set()
+    dead: set[str] = set()
+    for path in _folder(settings).glob(f"[!.]*{_SEPARATOR}*"):
+        run_id = path.name.rpartition(_SEPARATOR)[0]
+        with suppress(FileNotFoundError):
+            (alive if _is_locked(path) else dead).add(run_id)
+    return sorted(dead - alive)
 
 
-def forget(settings: Settings, run_id: str) -> None:
-    """Remove the file of a dead run."""
-    with suppress(OSError):
-        _path(settings, run_id).unlink(missing_ok=True)
+def bury(settings: Settings, run_id: str) -> None:
+    """Remove what tells of a dead run. Raises OSError where that cannot be."""
+    for path in _folder(settings).glob(f"{run_id}{_SEPARATOR}*"):
+        path.unlink(missing_ok=True)
 
 
-def _only_holder(descriptor: int) -> bool:
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
-def _path(settings: Settings, run_id: str) -> Path:
-    return settings.data / "runs" / run_id
+def _folder(settings: Settings) -> Path:
+    return settings.data / "runs"

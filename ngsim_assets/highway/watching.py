@@ -33,15 +33,13 @@ class Memory:
     Attributes:
         unsure: what files looked like whose times lie in the future, by path: such a file is
             settled when it looks the same twice. As many as the cursor has room for.
-        gone: names the set of gone files that was reported. given_up: the set of waiting files
-            that was.
+        given_up: names the set of waiting files that was last reported as not to be taken in.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     version: Literal[1] = 1
     unsure: Mapping[str, str] = field(default_factory=dict[str, str])
-    gone: str = ""
     given_up: str = ""
 
     @classmethod
