@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     data: Path = Field(
         Path("data"), description="Folder of everything stored: landing, lake, reports."
     )
+    incoming: Path | None = Field(
+        None, description="Folder that is watched for new files; unset: incoming, below the data."
+    )
+    settle: float = Field(
+        5.0, ge=0, description="Seconds without a change until a watched file counts as complete."
+    )
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
         "zstd", description="Compression of the tables' Parquet files."
     )
@@ -51,6 +57,16 @@ class Settings(BaseSettings):
         "robust_whittaker",
         description="How positions become motion, by a name of `reconstruction/methods.py`.",
     )
+
+    @property
+    def incoming_folder(self) -> Path:
+        """The folder that is watched for new files."""
+        return self.data / "incoming" if self.incoming is None else self.incoming
+
+    @property
+    def rejected(self) -> Path:
+        """Files of the incoming folder that could not be taken in, with the reasons."""
+        return self.data / "rejected"
 
     @property
     def landing(self) -> Path:

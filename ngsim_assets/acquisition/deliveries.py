@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ngsim_assets.acquisition.content import Content
+from ngsim_assets.acquisition.listing import FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Claim:
         size, mtime_ns, sha256: of the file at `path`, the archive as a whole.
         order: counts claims over the whole landing zone; of two claims on one path and member
             the later one holds.
+        ctime_ns, inode: of the file at `path`, 0 if not recorded.
     """
 
     path: str
@@ -30,6 +32,13 @@ class Claim:
     mtime_ns: int
     sha256: str
     order: int = 0
+    ctime_ns: int = 0
+    inode: int = 0
+
+    @property
+    def state(self) -> FileState:
+        """What told the file at `path` from others."""
+        return FileState(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
     @property
     def place(self) -> tuple[str, str | None]:
@@ -99,7 +108,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A file that could not be taken in. The file itself is left as it is."""
+    """A file that could not be taken in. Its content is left as it is.
+
+    Attributes:
+        path, member: where it was, and which part of an archive is meant.
+        size, mtime_ns: of the file then. error, problem, fix: what was wrong with it.
+        aside: where it was moved, None if it was left where it is.
+    """
 
     path: str
     member: str | None
@@ -108,6 +123,7 @@ class Rejection:
     error: str
     problem: str
     fix: str
+    aside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class LandingZone:
         self._files = root / "files"
         self._rejected = root / "rejected"
         self._staging = root / ".staging"
+        self._unfinished = root / "unfinished"
         self._read: dict[Path, tuple[tuple[int, int, int], DeliveredFile]] = {}
 
     # reading ---------------------------------------------------------------------------------
@@ -95,11 +96,26 @@ class LandingZone:
         """
         return sum((item.share.content for item in self.deliveries(partition)), Content()).digest
 
+    def folders(self) -> frozenset[str]:
+        """Names of the deliveries' folders as they lie there; nothing is opened."""
+        try:
+            return frozenset(os.listdir(self._files))  # noqa: PTH208  # names, and fast
+        except FileNotFoundError:
+            return frozenset()
+
+    def held_by(self, path: Path) -> list[DeliveredFile]:
+        """Live deliveries that `path` holds: one, or one for each member of an archive."""
+        place = absolute(path)
+        return [file for file in self.files() if any(c.path == place for c in file.claims)]
+
+    def is_unfinished(self, path: str) -> bool:
+        """Whether a writer died over the archive at `path`: it holds more than was taken in."""
+        return (self._unfinished / _short(path)).exists()
+
     def rejected(self) -> list[Rejection]:
         """Files that could not be taken in, by path."""
         with self.reading():
-            entries = [_read(path, Rejection) for path in sorted(self._rejected.glob("[!.]*.json"))]
-        return sorted(entries, key=lambda entry: (entry.path, entry.member or ""))
+            return sorted(self._rejections(), key=lambda entry: (entry.path, entry.member or ""))
 
     # writing ---------------------------------------------------------------------------------
 
@@ -146,6 +162,14 @@ class LandingZone:
             _write(self._rejection(rejection.path, member), rejection)
         return rejection
 
+    def note_aside(self, path: Path, target: Path) -> None:
+        """Record that the refused file at `path` was moved to `target`."""
+        with self.changing():
+            for entry in self._rejections():
+                if entry.path == absolute(path) and entry.aside is None:
+                    moved = replace(entry, aside=absolute(target))
+                    _write(self._rejection(entry.path, entry.member), moved)
+
     # what both need --------------------------------------------------------------------------
 
     def _live(self) -> list[DeliveredFile]:
@@ -171,9 +195,12 @@ class LandingZone:
                 known = self._read[path] = (identity, _read(path, DeliveredFile))
             yield known[1]
 
+    def _rejections(self) -> list[Rejection]:
+        return [_read(path, Rejection) for path in sorted(self._rejected.glob("[!.]*.json"))]
+
     def _rejection(self, path: str, member: str | None) -> Path:
-        name = hashlib.sha256(f"{path}\0{member or ''}".encode()).hexdigest()[:16]
-        return self._rejected / f"{name}.json"
+        place = "\0".join((path, member or ""))
+        return self._rejected / f"{_short(place)}.json"
 
     def _sweep(self) -> None:
         """Remove deliveries whose writer is gone. Needs the lock of `changing`."""
@@ -276,6 +303,10 @@ class Change:
 
     def _folder(self, file: DeliveredFile) -> Path:
         return self.zone._files / file.folder  # noqa: SLF001
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
 
 
 def absolute(path: Path) -> str:

@@ -72,8 +72,12 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file, or member of an archive, that was not taken in, and why. It is left as it is."""
+    """A file, or member of an archive, that was not taken in, and why.
+
+    `aside` is where the file was moved; None: it is left where it is, as it is.
+    """
 
     path: Path
     name: str
     error: NgsimAssetsError
+    aside: Path | None = None

@@ -1,0 +1,84 @@
+"""Moving files that cannot be used out of the way, with the reason beside them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from ngsim_assets.acquisition.listing import FileState
+from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder, write_atomically
+from ngsim_assets.storage.errors import writing
+
+REASON = ".reason.txt"
+
+
+def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
+    """Move the file at `path` to `folder`/`name`, numbered if taken; where it lies now.
+
+    `reason` goes beside it, under the same name with `.reason.txt` behind. None if it cannot be
+    moved: a link stays, and so does what may not be removed from where it is. What is already
+    in `folder` is never replaced. Raises DiskFull or ReadOnlyLake where `folder` is to blame.
+    """
+    if path.is_symlink():
+        return None
+    state = FileState.of(path)
+    with writing(folder):
+        target = _free(folder / name)
+        make_folder(target.parent)
+    beside = target.with_name(target.name + REASON)
+    write_atomically(beside, reason)
+    if not _moved(path, target, state):
+        beside.unlink(missing_ok=True)
+        return None
+    sync_folder(target.parent)
+    return target
+
+
+def _free(wanted: Path) -> Path:
+    """`wanted`, or the first of its numbered names that nothing has."""
+    target, number = wanted, 1
+    while os.path.lexists(target):
+        number += 1
+        target = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+    return target
+
+
+def _moved(path: Path, target: Path, state: FileState) -> bool:
+    with writing(target):
+        try:
+            path.rename(target)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return _copied(path, target, state)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
+    moved = FileState.of(target)
+    if moved._replace(ctime_ns=state.ctime_ns) != state and not path.exists():
+        target.rename(path)  # another file had been put there in the very moment
+        return False
+    return True
+
+
+def _copied(path: Path, target: Path, state: FileState) -> bool:
+    """Move to another file system: the original goes when the copy is complete."""
+    if not os.access(path.parent, os.W_OK):
+        return False
+    copy = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        shutil.copy2(path, copy)
+        sync_file(copy)
+        if FileState.of(path) != state:
+            return False
+        copy.rename(target)
+        try:
+            path.unlink()
+        except OSError:
+            target.unlink()
+            return False
+    finally:
+        copy.unlink(missing_ok=True)
+    return True
