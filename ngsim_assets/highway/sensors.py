@@ -1,0 +1,357 @@
+"""What runs by itself: taking in files that arrive, telling of failures, upkeep.
+
+Belongs here: when Dagster asks for which run, and what a run tells Dagster. Does not belong here:
+which files wait (incoming.py), when to try again (watching.py), what upkeep does (upkeep.py),
+which assets are built (automation.py).
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ngsim_assets.acquisition.incremental import Changes
+from ngsim_assets.highway import failures, incoming, living_runs, stages, upkeep
+from ngsim_assets.highway.failures import UNKNOWN_STEP, Failure, cause_of
+from ngsim_assets.highway.intake_log import IntakeLog
+from ngsim_assets.highway.resources import HighwayPlatform, register_delivered
+from ngsim_assets.highway.watching import ATTEMPTS, Memory, Try, pause_left, tries_of
+from ngsim_assets.settings import Settings
+
+TAKE_IN_FILES = "take_in_files"
+UPKEEP = "upkeep"
+NOTHING_LEFT_FAILED = "nothing_left_failed"
+"""Name of the asset check on `corpus_summary` that stands for every remembered failure."""
+
+_WAITING = "ngsim/waiting"
+_NOTHING = "nothing"
+_PARTITION = "dagster/partition"
+_ROWS_SHOWN = 200
+_LATER_RUNS = 200
+_REGISTER_EVERY = 30.0
+_EVERY = 10
+_DEFAULT = dg.DefaultSensorStatus.RUNNING
+
+
+# taking in -----------------------------------------------------------------------------------
+
+
+@dg.op(pool=TAKE_IN_FILES)
+def take_in(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
+    """Read waiting files into the landing zone; tell Dagster which recordings they change."""
+    settings, opened = platform.settings(), platform.open(context.run.run_id)
+    told = IntakeLog(context.log)
+    registered_at = time.monotonic()
+    registered = 0
+
+    def register() -> None:
+        nonlocal registered, registered_at
+        news = register_delivered(context.instance, opened.landing, context.run.run_id)
+        for key in news:
+            context.log.info("%s: new content, its tables are to be rebuilt", key)
+        registered += len(news)
+        registered_at = time.monotonic()
+
+    try:
+        for result in incoming.load(
+            opened, settings, progress=told.progress, on_wait=context.log.info
+        ):
+            told.result(result)
+            if time.monotonic() - registered_at > _REGISTER_EVERY:
+                register()
+        stages.store_unassigned(opened)
+    finally:
+        # of a run that ends early too, what it took in is known at once
+        register()
+    lists = {name: _table(rows) for name, rows in told.lists().items()}
+    context.add_output_metadata(
+        {**told.counts(), "recordings with new content": registered, **lists}
+    )
+
+
+@dg.job(
+    name=TAKE_IN_FILES,
+    description="Reads the files that wait in the incoming folder, sorts their rows into "
+    "recordings, and tells automation which of these have new content.",
+    # a file that arrives goes before builds that wait for their turn
+    tags={"ngsim/kind": "intake", "dagster/priority": "10"},
+)
+def take_in_files() -> None:
+    """Graph of one step, since files share the landing zone."""
+    take_in()
+
+
+@dg.sensor(
+    job=take_in_files,
+    minimum_interval_seconds=_EVERY,
+    default_status=_DEFAULT,
+    description="Looks for new, changed and gone files in the incoming folder, by their sizes and "
+    "times alone, and asks for one run at a time to take in those that are complete.",
+)
+def incoming_files(
+    context: dg.SensorEvaluationContext, platform: HighwayPlatform
+) -> dg.SensorResult:
+    """One look at the incoming folder and at the runs that were asked for before."""
+    settings = platform.settings()
+    memory = Memory.of(context.cursor)
+    if memory is None:
+        context.log.warning(
+            "the cursor is damaged or not this sensor's, and discarded: %.80r", context.cursor
+        )
+        memory = Memory()
+    records = context.instance.get_run_records(
+        dg.RunsFilter(job_name=TAKE_IN_FILES), limit=ATTEMPTS + 1
+    )
+    going = [record.dagster_run.run_id for record in records if not record.dagster_run.is_finished]
+    if going:
+        return _skip(memory, f"run {going[0]} is still taking files in")
+    seen = incoming.changes(settings, last_seen=memory.unsure)
+    for note in seen.notes:
+        context.log.warning(note)
+    memory = replace(memory, unsure=seen.unsure)
+    reason = _reason_to_run(settings, seen, records)
+    if not reason:
+        return _skip(memory, _nothing_to_do(settings, seen))
+    waiting = seen.digest or _NOTHING
+    tries = [_try(record) for record in records]
+    left = pause_left(waiting, tries, time.time())
+    if left:
+        tried = tries_of(waiting, tries)
+        if tried >= ATTEMPTS and memory.given_up != waiting:
+            memory = replace(memory, given_up=waiting)
+            context.log.error(
+                "%s: %d runs changed nothing of that; correct what the last one, %s, names",
+                reason,
+                ATTEMPTS,
+                records[0].dagster_run.run_id,
+            )
+        return _skip(memory, f"{reason}; tried {max(tried, 1)} times, again in {left:.0f} s")
+    context.log.info(reason)
+    asked = context.instance.get_runs_count(
+        dg.RunsFilter(job_name=TAKE_IN_FILES, tags={_WAITING: waiting})
+    )
+    request = dg.RunRequest(
+        # the daemon asks for no run twice: one number more for each further try
+        run_key=f"{waiting}-{asked + 1}",
+        tags={_WAITING: waiting, "ngsim/files": str(len(seen.ready))},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=memory.cursor())
+
+
+def _try(record: dg.RunRecord) -> Try:
+    run = record.dagster_run
+    return Try(run.tags.get(_WAITING, ""), run.is_success, record.end_time)
+
+
+def _reason_to_run(settings: Settings, seen: Changes, records: Sequence[dg.RunRecord]) -> str:
+    """Why there should be a run now, empty if nothing calls for it. `records`: newest first."""
+    folder = settings.incoming_folder
+    if seen.ready:
+        return f"{len(seen.ready):,} files wait in {folder}"
+    if seen.gone:
+        return f"{len(seen.gone):,} files are gone from {folder}"
+    if records and not records[0].dagster_run.is_success:
+        return "the last run that took files in did not finish"
+    if not records and any((settings.landing / "files").glob("[!.]*")):
+        return "this Dagster instance does not know yet what the landing zone holds"
+    return ""
+
+
+def _nothing_to_do(settings: Settings, seen: Changes) -> str:
+    folder = settings.incoming_folder
+    growing = len(seen.settling) + len(seen.unsure)
+    if growing:
+        return f"{growing:,} files are still being written to {folder}"
+    if folder in seen.unreadable:
+        return f"there is no folder {folder}, or it cannot be looked into"
+    if seen.unreadable:
+        return f"nothing new in {folder}; {seen.unreadable[0]} cannot be looked into"
+    return f"nothing new in {folder}; {seen.known:,} files known"
+
+
+def _skip(memory: Memory, reason: str) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=memory.cursor())
+
+
+# what failed ---------------------------------------------------------------------------------
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=_EVERY,
+    default_status=_DEFAULT,
+    monitor_all_code_locations=True,  # runs of the command line belong to none
+    description="Remembers each build that failed, until it succeeds: `ngsim status` and the "
+    f"asset check {NOTHING_LEFT_FAILED} show them.",
+)
+def failed_builds(context: dg.RunFailureSensorContext, platform: HighwayPlatform) -> None:
+    """Record what failed in a run that has just failed."""
+    settings = platform.settings()
+    for failure in _failures_of(context):
+        if not _is_mended(context.instance, failure):
+            counted = failures.record(settings, failure)
+            context.log.error(
+                "%s failed (%d): %s", counted.subject, counted.attempts, counted.cause
+            )
+    _tell_of_failures(context.instance, settings)
+
+
+@dg.sensor(
+    minimum_interval_seconds=3 * _EVERY,
+    default_status=_DEFAULT,
+    description="Forgets failures whose step has succeeded since.",
+)
+def mended_builds(context: dg.SensorEvaluationContext, platform: HighwayPlatform) -> dg.SkipReason:
+    """Look whether what failed was built since, by whatever means."""
+    settings = platform.settings()
+    standing = failures.standing(settings)
+    mended = [failure for failure in standing if _is_mended(context.instance, failure)]
+    for failure in mended:
+        failures.resolve(settings, failure.recording, {failure.step})
+        context.log.info("%s is built", failure.subject)
+    if mended:
+        _tell_of_failures(context.instance, settings)
+    left = len(standing) - len(mended)
+    return dg.SkipReason(f"{left:,} builds are left failed" if left else "nothing is left failed")
+
+
+def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
+    run = context.dagster_run
+    steps = [
+        (str(event.step_key), cause_of(event.step_failure_data.error, run.run_id))
+        for event in context.get_step_failure_events()
+    ]
+    return [
+        Failure(
+            recording=run.tags.get(_PARTITION, ""),
+            step=step,
+            cause=cause,
+            run_id=run.run_id,
+            time=datetime.now(UTC),
+        )
+        for step, cause in steps or [(UNKNOWN_STEP, context.failure_event.message or "")]
+    ]
+
+
+def _is_mended(instance: dg.DagsterInstance, failure: Failure) -> bool:
+    """Whether a run after the one that failed did the step. Runs are ordered as they were made,
+    which a clock moved back does not change."""
+    failed = instance.get_run_record_by_id(failure.run_id)
+    tags = {_PARTITION: failure.recording} if failure.recording else {}
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    for record in instance.get_run_records(
+        dg.RunsFilter(statuses=ended, tags=tags), limit=_LATER_RUNS
+    ):
+        run = record.dagster_run
+        if failed is not None and record.storage_id <= failed.storage_id:
+            return False
+        if bool(run.tags.get(_PARTITION)) != bool(failure.recording):
+            continue
+        if failure.step == UNKNOWN_STEP:
+            if run.is_success:
+                return True
+        elif any(
+            stats.status is not None and stats.status.value == "SUCCESS"
+            for stats in instance.get_run_step_stats(run.run_id, [failure.step])
+        ):
+            return True
+    return False
+
+
+def _tell_of_failures(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """Evaluate the standing check now, not when the corpus is next summed up."""
+    found = failures.finding(settings)
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("corpus_summary"),
+            check_name=NOTHING_LEFT_FAILED,
+            passed=found.passed,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=found.detail,
+        )
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=3 * _EVERY,
+    default_status=_DEFAULT,
+    description="Ends runs whose process died with the machine or the daemon: nobody else would, "
+    "and their recordings would count as being built for ever.",
+)
+def lost_runs(context: dg.SensorEvaluationContext, platform: HighwayPlatform) -> dg.SensorResult:
+    """Report dead runs as failed, if they were dead at the last tick too."""
+    settings = platform.settings()
+    dead = living_runs.dead_runs(settings)
+    seen_before = set((context.cursor or "").split(","))
+    ended = 0
+    for run_id in dead:
+        run = context.instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            if run_id not in seen_before:
+                continue  # whoever started it may be about to say so
+            context.instance.report_run_failed(
+                run, "its process ended without a word: killed, out of memory, or a restart"
+            )
+            context.log.error("run %s (%s) was lost, ended as failed", run_id, run.job_name)
+            ended += 1
+        living_runs.bury(settings, run_id)
+    reason = f"{ended:,} lost runs were ended" if ended else "no run is lost"
+    return dg.SensorResult(skip_reason=reason, cursor=",".join(dead[:_LATER_RUNS]))
+
+
+# upkeep --------------------------------------------------------------------------------------
+
+
+@dg.op(pool=UPKEEP)
+def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
+    """Verify every live file, sweep, vacuum by retention, write the catalog anew, sum up."""
+    settings, opened = platform.settings(), platform.open(context.run.run_id)
+    tables = upkeep.upkeep(opened, settings, context.log.info)
+    news = register_delivered(context.instance, opened.landing, context.run.run_id)
+    damages = upkeep.damages_in(tables)
+    metadata: dict[str, dg.MetadataValue | int] = {
+        "tables": _table([table.row() for table in tables]),
+        "bytes": sum(table.bytes for table in tables),
+        "damaged files": len(damages),
+        "recordings registered late": len(news),
+    }
+    if damages:
+        listed = [{"file": str(d.path), "problem": d.problem, "fix": d.fix} for d in damages]
+        raise dg.Failure(
+            str(upkeep.DamageFound(damages)),
+            {**metadata, "damage": _table(listed)},
+            allow_retries=False,
+        )
+    context.add_output_metadata(metadata)
+
+
+@dg.job(
+    name=UPKEEP,
+    description="Verifies every live file, removes what killed writers left and versions past "
+    "retention, and writes the catalog anew. Fails if a file is damaged.",
+    tags={"ngsim/kind": "upkeep"},
+)
+def upkeep_job() -> None:
+    """Graph of one step, since tables are looked after one by one."""
+    look_after_lake()
+
+
+daily_upkeep = dg.ScheduleDefinition(
+    name="daily_upkeep",
+    job=upkeep_job,
+    cron_schedule="30 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Upkeep at night.",
+)
+
+JOBS = [take_in_files, upkeep_job]
+SENSORS = [incoming_files, failed_builds, mended_builds, lost_runs]
+SCHEDULES = [daily_upkeep]
+
+
+def _table(rows: Iterable[Mapping[str, str | int]]) -> dg.TableMetadataValue:
+    """The first of `rows` as a table of the UI."""
+    records = [dg.TableRecord(row) for row in list(rows)[:_ROWS_SHOWN]]
+    return dg.MetadataValue.table(records)
