@@ -4,13 +4,14 @@ Each asset is the stage of the same name (stages.py) for one highway and recordi
 Dagster what it wrote. Nothing is computed here.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from ngsim_assets.highway import model, reporting, stages
+from ngsim_assets.highway import data_versions, reporting, stages
+from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
+from ngsim_assets.highway.data_versions import DataVersion
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
@@ -35,7 +36,11 @@ FIGURES = (
     ("residual_along_rmse", "cleaned"),
     ("edie_speed_change", "cleaned"),
 )
-_RETRY = dg.RetryPolicy(max_retries=1, delay=2)
+# For what passes by itself: another writer, a full disk being cleared. Partitions that failed at
+# the same moment do not come back at the same moment.
+_RETRY = dg.RetryPolicy(
+    max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
 
 
 @dg.observable_source_asset(
@@ -70,17 +75,22 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def written(
-    commit: Commit, *, asset: str | None = None, **metadata: dg.MetadataValue | float
+    commit: Commit,
+    asset: str,
+    inputs: Mapping[str, str],
+    **metadata: dg.MetadataValue | float,
 ) -> dg.MaterializeResult[Any]:
     """A stage's commit as a materialization.
 
-    Its data version is made of the hashes of the files, so a re-run that wrote the same bytes
-    gives those downstream no reason to run.
+    Args:
+        inputs: contents of the assets it was built from, as they were before it began.
+        metadata: what else the UI shows.
     """
-    content = hashlib.sha256("".join(file.sha256 for file in commit.files).encode()).hexdigest()
+    origin = data_versions.origin_of(stages.CODE_VERSIONS[asset], inputs)
+    version = DataVersion(data_versions.content_of(commit.content), origin)
     return dg.MaterializeResult(
-        asset_key=asset or commit.table,
-        data_version=dg.DataVersion(content),
+        asset_key=asset,
+        data_version=dg.DataVersion(str(version)),
         metadata={
             **metadata,
             "dagster/row_count": commit.rows,
@@ -93,42 +103,48 @@ def written(
     )
 
 
-def _spec(table: Table, deps: Sequence[str], *, name: str | None = None) -> dg.AssetSpec:
-    key = name or table.name
+def _spec(asset: str, condition: dg.AutomationCondition = REBUILD) -> dg.AssetSpec:
+    table = data_versions.table_of(asset)
     return dg.AssetSpec(
-        key,
-        deps=deps,
+        asset,
+        deps=data_versions.BUILT_FROM[asset],
         group_name=GROUP,
         owners=OWNERS,
         kinds={"polars", "deltalake"},
-        code_version=stages.CODE_VERSIONS[key],
+        code_version=stages.CODE_VERSIONS[asset],
         description=table.description,
+        automation_condition=condition,
         metadata={"dagster/column_schema": column_schema(table)},
     )
 
 
 def _stage(
     name: str,
-    specs: Sequence[dg.AssetSpec],
+    assets: Sequence[str],
     store: Callable[[Platform, PartitionKey], Iterable[Commit]],
 ) -> dg.AssetsDefinition:
     """Assets that one stage writes together, for one highway and recording."""
 
-    @dg.multi_asset(name=name, specs=specs, partitions_def=recordings, retry_policy=_RETRY)
+    @dg.multi_asset(
+        name=name,
+        specs=[_spec(asset) for asset in assets],
+        partitions_def=recordings,
+        retry_policy=_RETRY,
+    )
     def build(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        for commit in store(platform.open(context.run.run_id), _key(context)):
-            yield written(commit)
+        opened, key = platform.open(context.run.run_id), _key(context)
+        inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
+        for asset, commit in zip(assets, store(opened, key), strict=True):
+            yield written(commit, asset, inputs[asset])
 
     return build
 
 
 @dg.multi_asset(
     name="quality_report",
-    specs=[
-        _spec(model.QUALITY_METRICS, ["cleaned_trajectories", "quarantine"], name="quality_report")
-    ],
+    specs=[_spec("quality_report")],
     partitions_def=recordings,
     retry_policy=_RETRY,
 )
@@ -137,11 +153,13 @@ def quality_report(
 ) -> dg.MaterializeResult[Any]:
     """How good the recording is, before and after cleaning."""
     opened, key = platform.open(context.run.run_id), _key(context)
+    inputs = data_versions.inputs_now(opened, "quality_report", key)
     commit, report = reporting.store_report(opened, key)
     page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(
         commit,
-        asset="quality_report",
+        "quality_report",
+        inputs,
         limits_kept=report.judged - len(report.failed),
         limits_judged=report.judged,
         report=dg.MetadataValue.md(report.to_markdown(figures=PICTURES)),
@@ -164,41 +182,36 @@ def key_figures(report: DataQualityReport) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None}
 
 
-@dg.multi_asset(specs=[_spec(model.CORPUS_SUMMARY, ["quality_report"])])
+@dg.multi_asset(specs=[_spec("corpus_summary", ROLL_UP)], retry_policy=_RETRY)
 def corpus_summary(
     context: dg.AssetExecutionContext, platform: HighwayPlatform
 ) -> dg.MaterializeResult[Any]:
     """All recordings side by side."""
-    return written(reporting.store_corpus_summary(platform.open(context.run.run_id)))
+    inputs = inputs_of_all(context.instance, data_versions.BUILT_FROM["corpus_summary"])
+    commit = reporting.store_corpus_summary(platform.open(context.run.run_id))
+    return written(commit, "corpus_summary", inputs)
 
 
 PER_RECORDING = [
     _stage(
         "raw_trajectories",
-        [_spec(model.RAW_TRAJECTORIES, ["raw_files"])],
+        ["raw_trajectories"],
         lambda platform, key: [stages.store_raw(platform, key)],
     ),
-    _stage(
-        "validation",
-        [
-            _spec(model.VALIDATED_POINTS, ["raw_trajectories"]),
-            _spec(model.QUARANTINE, ["raw_trajectories"]),
-        ],
-        stages.store_validated,
-    ),
+    _stage("validation", ["validated_points", "quarantine"], stages.store_validated),
     _stage(
         "cleaned_trajectories",
-        [_spec(model.CLEANED_TRAJECTORIES, ["validated_points"])],
+        ["cleaned_trajectories"],
         lambda platform, key: [stages.store_cleaned(platform, key)],
     ),
     _stage(
         "trajectory_segments",
-        [_spec(model.TRAJECTORY_SEGMENTS, ["cleaned_trajectories"])],
+        ["trajectory_segments"],
         lambda platform, key: [stages.store_segments(platform, key)],
     ),
     _stage(
         "traffic_state",
-        [_spec(model.TRAFFIC_STATE, ["cleaned_trajectories"])],
+        ["traffic_state"],
         lambda platform, key: [stages.store_traffic_state(platform, key)],
     ),
     quality_report,

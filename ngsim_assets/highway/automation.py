@@ -1,0 +1,318 @@
+"""When tables are built by themselves: what is out of date, and what holds a build up.
+
+Belongs here: the two conditions, the sensor that evaluates them, and the event that tells of a
+rollback. Does not belong here: how versions are made (data_versions.py), what a build does.
+
+Whether a table is out of date is read off the data versions themselves (data_versions.py) at
+every tick, and not gathered from events since the last one. So nothing is lost when the daemon
+was down, when content changed while a run was going, or when a tick's memory is gone; and what
+was built by hand is up to date like anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+
+from ngsim_assets.highway import stages
+from ngsim_assets.highway.data_versions import (
+    DataVersion,
+    combined,
+    origin_of,
+    restored_version,
+)
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.stages import Platform
+
+MAX_REQUESTS = 2
+"""Builds asked for the same content and code: the first, and one more where that failed."""
+
+INTERVAL = 5
+"""Seconds between two ticks at least; one costs a fraction of a second for 4,000 recordings."""
+
+RUN_TAGS = {"ngsim/started_by": "automation"}
+_FEW = 500  # partitions that a query names one by one
+_DATA_VERSION = "dagster/data_version"
+_WHOLE = ""  # where an asset without partitions would have a partition key
+
+
+class _Versions:
+    """Data versions of every partition of every asset, read once in a tick."""
+
+    def __init__(self, instance: dg.DagsterInstance, asset_graph: Any) -> None:
+        self._storage = instance.event_log_storage
+        self._graph = asset_graph
+        self._told: dict[dg.AssetKey, Mapping[str, DataVersion]] = {}
+        self._causes: dict[tuple[dg.AssetKey, str], str] = {}
+
+    def of(self, key: dg.AssetKey) -> Mapping[str, DataVersion]:
+        """Latest data version of each partition that has one."""
+        if key not in self._told:
+            node = self._graph.get(key)
+            if node.is_partitioned:
+                self._told[key] = _told(self._storage, key, observed=not node.is_materializable)
+            else:
+                event = self._storage.get_latest_materialization_events([key]).get(key)
+                made = event.asset_materialization if event is not None else None
+                version = (made.tags or {}).get(_DATA_VERSION) if made is not None else None
+                self._told[key] = {_WHOLE: DataVersion.parse(version)} if version else {}
+        return self._told[key]
+
+    def expected(self, key: dg.AssetKey) -> Mapping[str, str]:
+        """The origin each partition would have if it were built now, where it can be."""
+        node = self._graph.get(key)
+        parents = sorted(node.parent_keys)
+        if not node.is_partitioned:
+            if not all(self.of(parent) for parent in parents):
+                return {}
+            inputs = {parent.to_user_string(): _all_of(self.of(parent)) for parent in parents}
+            return {_WHOLE: origin_of(node.code_version, inputs)}
+        there = [self.of(parent) for parent in parents]
+        buildable = set.intersection(*(set(versions) for versions in there))
+        return {
+            name: origin_of(
+                node.code_version,
+                {
+                    parent.to_user_string(): versions[name].content
+                    for parent, versions in zip(parents, there, strict=True)
+                },
+            )
+            for name in buildable
+        }
+
+    def out_of_date(self, key: dg.AssetKey) -> set[str]:
+        """Partitions that would have another origin if they were built now."""
+        told = self.of(key)
+        return {
+            name
+            for name, origin in self.expected(key).items()
+            if name not in told or told[name].origin != origin
+        }
+
+    def cause(self, key: dg.AssetKey, name: str) -> str:
+        """What a build of a partition goes back to: delivered content, code, rollbacks.
+
+        It stays the same while a wave of builds goes from table to table, whatever of it fails.
+        """
+        node = self._graph.get(key)
+        if not node.is_partitioned:
+            return self.expected(key).get(name, "")
+        if (key, name) not in self._causes:
+            causes: dict[str, str] = {}
+            for parent in sorted(node.parent_keys):
+                version = self.of(parent).get(name, DataVersion(""))
+                root = not self._graph.get(parent).is_materializable
+                causes[parent.to_user_string()] = (
+                    version.content if root else f"{self.cause(parent, name)}.{version.mark}"
+                )
+            self._causes[key, name] = origin_of(node.code_version, causes)
+        return self._causes[key, name]
+
+
+def inputs_of_all(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, str]:
+    """Contents of all partitions of some assets, as one for each, to make something of them."""
+    storage = instance.event_log_storage
+    return {name: _all_of(_told(storage, dg.AssetKey(name))) for name in assets}
+
+
+def _told(storage: Any, key: dg.AssetKey, *, observed: bool = False) -> dict[str, DataVersion]:
+    """The latest data version of each partition of an asset, in one query."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    if observed:
+        kind = dg.DagsterEventType.ASSET_OBSERVATION
+    found = storage.get_latest_tags_by_partition(key, kind, [_DATA_VERSION])
+    return {name: DataVersion.parse(tags[_DATA_VERSION]) for name, tags in found.items()}
+
+
+def _all_of(versions: Mapping[str, DataVersion]) -> str:
+    return combined({name: version.content for name, version in versions.items()})
+
+
+_OF_TICK: WeakKeyDictionary[Any, _Versions] = WeakKeyDictionary()
+
+
+def _versions(context: dg.AutomationContext) -> _Versions:
+    view = context.asset_graph_view
+    if view not in _OF_TICK:
+        _OF_TICK[view] = _Versions(view.instance, view.asset_graph)
+    return _OF_TICK[view]
+
+
+class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
+    """Not what would come out of the present content and code, and worth a build.
+
+    A build that failed is asked for once more; then only other content, other code or a rollback
+    make it worth another try. What was asked for is remembered from tick to tick for partitions
+    that are out of date or being built, and for no others.
+    """
+
+    @property
+    def name(self) -> str:
+        return "out_of_date"
+
+    @property
+    def description(self) -> str:
+        return f"Made of other content or code than there is now, asked for under {MAX_REQUESTS}x"
+
+    @cached_property
+    def _in_progress(self) -> dg.AutomationCondition:
+        return dg.AutomationCondition.in_progress()
+
+    @property
+    def children(self) -> list[dg.AutomationCondition]:
+        return [self._in_progress]
+
+    async def evaluate(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Partitions to build, and the requests made for what is not built yet."""
+        versions = _versions(context)
+        late = _valid(context, versions.out_of_date(context.key))
+        asked: dict[str, tuple[str, int]] = {
+            name: (cause, requests)
+            for name, (cause, requests) in json.loads(context.cursor or "{}").items()
+        }
+        before = context.get_previous_requested_subset(context.key)
+        requested = _names(before) if before is not None else set()
+        building = await context.for_child_condition(
+            child_condition=self._in_progress,
+            child_indices=[0],
+            candidate_subset=_subset(context, _valid(context, late | requested | set(asked))),
+        ).evaluate_async()
+        remembered: dict[str, tuple[str, int]] = {}
+        for name in late | _names(building.true_subset):
+            cause = versions.cause(context.key, name)
+            then, requests = asked.get(name, (cause, 0))
+            requests = (requests if then == cause else 0) + (name in requested)
+            if requests:
+                remembered[name] = (cause, requests)
+        due = {name for name in late if remembered.get(name, ("", 0))[1] < MAX_REQUESTS}
+        return dg.AutomationResult(
+            context,
+            _subset(context, due),
+            cursor=json.dumps(remembered, sort_keys=True),
+            child_results=[building],
+        )
+
+
+class BlockingCheckFailed(dg.AutomationCondition[dg.AssetKey]):
+    """A blocking check of what is stored now has failed.
+
+    Checks of an earlier content say nothing of it, and one that never ran holds nothing up: it
+    runs with the next build.
+    """
+
+    @property
+    def name(self) -> str:
+        return "blocking_check_failed"
+
+    @property
+    def requires_cursor(self) -> bool:
+        return False
+
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult:
+        """Candidates whose content a blocking check has refused."""
+        graph = context.asset_graph
+        checks = [key for key in graph.get(context.key).check_keys if graph.get(key).blocking]
+        names = _names(context.candidate_subset)
+        if not checks or not names:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        few = sorted(names) if len(names) <= _FEW else None
+        storage = context.asset_graph_view.instance.event_log_storage
+        refused = {
+            info.partition_key
+            for info in storage.get_asset_check_partition_info(checks, partition_keys=few)
+            if info.latest_execution_status.value == "FAILED" and info.is_current
+        }
+        return dg.AutomationResult(context, _subset(context, names & refused))
+
+
+def _names(subset: Any) -> set[str]:
+    if not subset.is_partitioned:
+        return set() if subset.is_empty else {_WHOLE}
+    return set(subset.expensively_compute_partition_keys())
+
+
+def _valid(context: dg.AutomationContext[dg.AssetKey], names: Collection[str]) -> set[str]:
+    """Those of `names` that are partitions still."""
+    if context.partitions_def is None:
+        return set(names)
+    return set(context.partitions_def.filter_valid_partition_keys(set(names)))
+
+
+def _subset(context: dg.AutomationContext[dg.AssetKey], names: Collection[str]) -> Any:
+    """Those candidates of `context` that go by one of `names`."""
+    if context.partitions_def is not None:
+        return context.candidate_subset.compute_intersection_with_partition_keys(set(names))
+    return context.candidate_subset if names else context.get_empty_subset()
+
+
+_AC = dg.AutomationCondition
+
+REBUILD = (
+    (OutOfDate() | _AC.any_deps_match(_AC.will_be_requested()).with_label("built_with_inputs"))
+    & ~_AC.any_deps_missing()
+    & ~_AC.any_deps_in_progress()
+    & ~_AC.in_progress()
+    & ~_AC.any_deps_match(BlockingCheckFailed() & ~_AC.will_be_requested()).with_label(
+        "any_deps_refused"
+    )
+).with_label("rebuild")
+"""For the tables of one recording.
+
+`OutOfDate` starts a build; where it does, everything that hangs on the table is requested in the
+same tick (`will_be_requested`), so that a recording is built in one run. Nothing is built of an
+input that was never made (`any_deps_missing`), of one that is being made (`any_deps_in_progress`),
+twice at once (`in_progress`), or of one that a blocking check has refused, unless that one is
+rebuilt in the same run, which then stops there by itself.
+"""
+
+ROLL_UP = (
+    OutOfDate()
+    & ~_AC.in_progress()
+    & (~_AC.any_deps_in_progress() | _AC.cron_tick_passed("*/15 * * * *"))
+).with_label("roll_up")
+"""For what is made of all recordings.
+
+It waits while any of them is being built (`any_deps_in_progress`), so a wave of recordings is
+summed up once and not once each; but never longer than a quarter of an hour, since where files
+keep coming something is always being built. That most cells of highway x recording do not exist
+does not matter, nor that one recording is refused by a check: the others are summed up.
+"""
+
+AUTOMATION = dg.AutomationConditionSensorDefinition(
+    "rebuild_what_changed",
+    target=dg.AssetSelection.groups("highway"),
+    # the conditions above are Python of this package, which the daemon itself cannot evaluate
+    use_user_code_server=True,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=INTERVAL,
+    run_tags=RUN_TAGS,
+    description="Builds recordings whose content changed, and everything that hangs on them: one "
+    "run for one recording, one backfill for several.",
+)
+
+
+def report_restored(
+    instance: dg.DagsterInstance, platform: Platform, key: PartitionKey, assets: Iterable[str]
+) -> None:
+    """Tell Dagster that tables of a recording were rolled back, when all of them have been.
+
+    The assets count as up to date while what they are built from stays as it is; what hangs on
+    them and was not rolled back with them is rebuilt.
+    """
+    for asset in assets:
+        version = restored_version(platform, asset, key, stages.CODE_VERSIONS[asset])
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                asset,
+                partition=str(key),
+                description="rolled back",
+                tags={_DATA_VERSION: version},
+            )
+        )
