@@ -30,9 +30,9 @@ BUILT_FROM: Mapping[str, tuple[str, ...]] = {
     "validated_points": ("raw_trajectories",),
     "quarantine": ("raw_trajectories",),
     "cleaned_trajectories": ("validated_points",),
-    "trajectory_segments": ("validated_points", "cleaned_trajectories"),
+    "trajectory_segments": ("cleaned_trajectories", "validated_points"),
     "traffic_state": ("cleaned_trajectories",),
-    "quality_report": ("validated_points", "quarantine", "cleaned_trajectories"),
+    "quality_report": ("cleaned_trajectories", "validated_points", "quarantine"),
     "corpus_summary": (
         "raw_trajectories",
         "validated_points",
@@ -42,7 +42,9 @@ BUILT_FROM: Mapping[str, tuple[str, ...]] = {
         "quality_report",
     ),
 }
-"""Assets with the assets they are built from, in building order."""
+"""Assets with the assets they are built from, in building order.
+
+The first of them is the one whose content a stage records as its sources."""
 
 _DIGITS = 20
 
