@@ -12,8 +12,11 @@ from pathlib import Path
 
 from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.highway.arrival.delivered import (
+    agreed_t0,
+    delivered_partition,
     delivered_rows,
     recording_t0,
+    source_file,
     unassigned_partition,
     unassigned_rows,
 )
@@ -28,8 +31,11 @@ __all__ = [
     "Intake",
     "IntakeProgress",
     "Rejected",
+    "agreed_t0",
+    "delivered_partition",
     "delivered_rows",
     "recording_t0",
+    "source_file",
     "take_in",
     "take_in_all",
     "unassigned_partition",

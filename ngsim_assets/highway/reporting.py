@@ -35,6 +35,7 @@ from ngsim_assets.highway.stages import (
     built,
     identity,
     provenance,
+    read_from,
 )
 from ngsim_assets.highway.validation.validation_rules import validation_rules
 from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
@@ -53,7 +54,7 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
     metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
     made = built(platform, CLEANED_TRAJECTORIES, key).provenance
     judged = built(platform, VALIDATED_POINTS, key).provenance
-    deliveries = platform.landing.deliveries(str(key))
+    raw = built(platform, RAW_TRAJECTORIES, key)
     report = recording_report(
         metrics,
         counts,
@@ -68,8 +69,8 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
                 "cleaning": dict(made.parameters),
             },
             sources=tuple(
-                SourceFile(name=delivery.file.name, sha256=delivery.file.sha256)
-                for delivery in deliveries
+                SourceFile(name=file.name, sha256=file.sha256)
+                for file in read_from(platform, raw, key)
             ),
         ),
         rules=validation_rules(site, platform.validation),

@@ -39,6 +39,7 @@ from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.traffic import traffic_state
 from ngsim_assets.highway.validation.parameters import ValidationParameters
 from ngsim_assets.settings import Settings
+from ngsim_assets.storage.manifest import SourceFile
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Table
 
@@ -48,7 +49,7 @@ Out = TypeVar("Out")
 # Raised by hand when a stage's output changes for the same input: Dagster and the ingest
 # command then know that stored partitions are of an older make.
 CODE_VERSIONS: Mapping[str, str] = {
-    "raw_trajectories": "1",
+    "raw_trajectories": "2",
     "validated_points": "2",
     "quarantine": "2",
     "cleaned_trajectories": "5",
@@ -132,19 +133,18 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
 
 def store_raw(platform: Platform, key: PartitionKey) -> Commit:
     """Every delivered row of a partition, in the units of the files, as `raw_trajectories`."""
-    chunks = intake.delivered_rows(platform.landing, key, chunk_rows=platform.chunk_rows)
-    return platform.lake.replace(
-        RAW_TRAJECTORIES,
-        identity(key),
-        chunks,
-        Provenance(
-            run_id=platform.run_id,
-            code_version=CODE_VERSIONS["raw_trajectories"],
-            parameters={},
-            sources=(platform.landing.partition_hash(str(key)),),
-            rows={},
-        ),
-    )
+    with intake.delivered_partition(platform.landing, key) as delivered:
+        return platform.lake.replace(
+            RAW_TRAJECTORIES,
+            identity(key),
+            delivered.rows(platform.chunk_rows),
+            Provenance(
+                run_id=platform.run_id,
+                code_version=CODE_VERSIONS[RAW_TRAJECTORIES.name],
+                sources=(delivered.content,),
+                files=delivered.files,
+            ),
+        )
 
 
 def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Commit]:
@@ -155,6 +155,7 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
     """
     site = SITES[key.highway_id]
     raw = built(platform, RAW_TRAJECTORIES, key)
+    files = read_from(platform, raw, key)
     counts = {RAW_TRAJECTORIES.name: raw.rows}
     refused: list[pl.DataFrame] = []
 
@@ -169,8 +170,8 @@ def store_validated(platform: Platform, key: PartitionKey) -> tuple[Commit, Comm
         site,
         parameters=platform.validation,
         neighbours=pl.concat([pl.DataFrame(schema=validate.NEIGHBOURS), *context]),
-        t0=intake.recording_t0(platform.landing, key),
-        deliveries=[delivery.file.name for delivery in platform.landing.deliveries(str(key))],
+        t0=intake.agreed_t0(files),
+        deliveries=[file.name for file in files],
     )
 
     def judged(rows: pl.DataFrame) -> validate.SortedOut:
@@ -309,6 +310,7 @@ def store_unassigned(platform: Platform) -> None:
                 code_version=CODE_VERSIONS["quarantine"],
                 sources=(file.sha256,),
                 rows={"read": file.rows},
+                files=(intake.source_file(file, file.unassigned),),
             ),
         )
     for partition in platform.lake.partitions(QUARANTINE):
@@ -346,6 +348,14 @@ def built(platform: Platform, table: Table, key: PartitionKey) -> Commit:
     if commit is None:
         raise NothingToBuildFrom(table.name, key)
     return commit
+
+
+def read_from(platform: Platform, raw: Commit, key: PartitionKey) -> tuple[SourceFile, ...]:
+    """Files that raw rows were read from; of rows stored before that was recorded, those of now."""
+    now = platform.landing.deliveries(str(key))
+    return raw.provenance.files or tuple(
+        intake.source_file(delivery.file, delivery.share) for delivery in now
+    )
 
 
 def provenance(

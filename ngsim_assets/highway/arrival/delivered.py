@@ -6,8 +6,10 @@ partition took. Does not belong here: any judgement of a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
@@ -15,7 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ngsim_assets.acquisition.deliveries import DeliveredFile, Delivery
+from ngsim_assets.acquisition.content import Content
+from ngsim_assets.acquisition.deliveries import DeliveredFile, Delivery, Share
 from ngsim_assets.acquisition.errors import NothingDelivered
 from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.acquisition.ordering import stable_order
@@ -25,6 +28,7 @@ from ngsim_assets.highway.formats import BATCH_SCHEMA
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.model import QUARANTINE, RAW_TRAJECTORIES
 from ngsim_assets.highway.sites import SITES
+from ngsim_assets.storage.manifest import SourceFile
 
 UNDATED = date(1970, 1, 1)
 """`date` of quarantined rows whose highway is not known."""
@@ -41,41 +45,54 @@ _UNASSIGNED_AT_ONCE = 500_000
 
 
 def recording_t0(landing: LandingZone, key: PartitionKey) -> int | None:
+    """Frame origin of a recording as it is delivered now, see `agreed_t0`."""
+    return agreed_t0(source_file(item.file, item.share) for item in landing.deliveries(str(key)))
+
+
+def agreed_t0(files: Iterable[SourceFile]) -> int | None:
     """Frame origin of a recording in its files' clock unit, None if they agree on none.
 
     Where several files delivered it, the origin of the one with most rows.
     """
-    deliveries = [
-        item
-        for item in landing.deliveries(str(key))
-        if isinstance(item.share.extras.get("t0"), int)
+    told = [
+        (-file.rows, origin) for file in files if isinstance(origin := file.extras.get("t0"), int)
     ]
-    if not deliveries:
-        return None
-    return min((-item.rows, int(item.share.extras["t0"] or 0)) for item in deliveries)[1]
+    return min(told)[1] if told else None
 
 
-def delivered_rows(
-    landing: LandingZone, key: PartitionKey, *, chunk_rows: int = 250_000
-) -> Iterator[pl.DataFrame]:
-    """Every delivered row of a partition, whole vehicles at a time, in the order of its table.
+@dataclass(frozen=True)
+class DeliveredPartition:
+    """A partition as the landing zone held it at one moment, however that moves on.
 
-    Frames have the columns of `RawTrajectory` in physical types (unscaled integers, names as
-    Enum) and at most `chunk_rows` rows, but one vehicle at least. Rows are sorted by vehicle_id
-    and frame_id (null first), then by order of delivery, then by line. What is yielded depends
-    on the deliveries only, not on how they were spilled.
-
-    Raises NothingDelivered, DamagedPart.
+    Attributes:
+        deliveries: those with rows of it, in the order they came.
+        files: what is remembered of each with the rows. Where two go by one name, both have the
+            first digits of their hash behind it, so that a row tells which of them it is from.
     """
-    with ExitStack() as opened:
-        with landing.reading() as record:
-            deliveries = record.deliveries(str(key))
-            if not deliveries:
-                raise NothingDelivered(str(key), landing.root)
-            paths = [part for delivery in deliveries for part in delivery.parts]
-            parts = opened.enter_context(Parts(paths, BATCH_SCHEMA))
-        source = _deliveries_of_rows(parts, deliveries)
-        names = pl.Series([delivery.file.name for delivery in deliveries])
+
+    key: PartitionKey
+    deliveries: Sequence[Delivery]
+    files: tuple[SourceFile, ...]
+    parts: Parts
+
+    @property
+    def content(self) -> str:
+        """Hash of its rows, as `LandingZone.partition_hash`."""
+        return sum((item.share.content for item in self.deliveries), Content()).digest
+
+    def rows(self, chunk_rows: int = 250_000) -> Iterator[pl.DataFrame]:
+        """Every delivered row, whole vehicles at a time, in the order of its table.
+
+        Frames have the columns of `RawTrajectory` in physical types (unscaled integers, names
+        as Enum) and at most `chunk_rows` rows, but one vehicle at least. Rows are sorted by
+        vehicle_id and frame_id (null first), then by order of delivery, then by line. What is
+        yielded depends on the deliveries only, not on how they were spilled.
+
+        Raises DamagedPart.
+        """
+        key, parts = self.key, self.parts
+        source = _deliveries_of_rows(parts, self.deliveries)
+        names = pl.Series([file.name for file in self.files])
         # nothing is read, held or moved of columns that no file delivered
         constant: dict[str, pl.Expr] = {
             name: pl.lit(None, dtype)
@@ -108,6 +125,58 @@ def delivered_rows(
                     .with_columns(**constant)
                     .select(_RAW_COLUMNS)
                 )
+
+
+@contextmanager
+def delivered_partition(landing: LandingZone, key: PartitionKey) -> Iterator[DeliveredPartition]:
+    """What has been delivered of a partition, to be read while the context lasts.
+
+    Raises NothingDelivered, DamagedPart.
+    """
+    with ExitStack() as opened:
+        with landing.reading() as record:
+            deliveries = record.deliveries(str(key))
+            if not deliveries:
+                raise NothingDelivered(str(key), landing.root)
+            paths = [part for delivery in deliveries for part in delivery.parts]
+            parts = opened.enter_context(Parts(paths, BATCH_SCHEMA))
+        names = Counter(delivery.file.name for delivery in deliveries)
+        files = (
+            source_file(
+                delivery.file,
+                delivery.share,
+                apart_from_others=names[delivery.file.name] > 1,
+            )
+            for delivery in deliveries
+        )
+        yield DeliveredPartition(key, deliveries, tuple(files), parts)
+
+
+def delivered_rows(
+    landing: LandingZone, key: PartitionKey, *, chunk_rows: int = 250_000
+) -> Iterator[pl.DataFrame]:
+    """Every delivered row of a partition, see `DeliveredPartition.rows`.
+
+    Raises NothingDelivered, DamagedPart.
+    """
+    with delivered_partition(landing, key) as partition:
+        yield from partition.rows(chunk_rows)
+
+
+def source_file(
+    file: DeliveredFile, share: Share, *, apart_from_others: bool = False
+) -> SourceFile:
+    """What is remembered of a delivered file with the rows of `share` that were read from it."""
+    held = file.claims[0]
+    return SourceFile(
+        name=f"{file.name} ({file.sha256[:8]})" if apart_from_others else file.name,
+        sha256=file.sha256,
+        path=held.path,
+        member=held.member,
+        packed_sha256=held.sha256,
+        rows=share.rows,
+        extras=dict(share.extras),
+    )
 
 
 def unassigned_partition(file: DeliveredFile) -> dict[str, str]:
@@ -155,7 +224,7 @@ def unassigned_rows(landing: LandingZone, file: DeliveredFile) -> Iterator[pl.Da
             ).select(list(QUARANTINE.columns))
 
 
-def _deliveries_of_rows(parts: Parts, deliveries: list[Delivery]) -> NDArray[np.uint16]:
+def _deliveries_of_rows(parts: Parts, deliveries: Sequence[Delivery]) -> NDArray[np.uint16]:
     """Position of its delivery for every row of the parts."""
     of_parts = [place for place, delivery in enumerate(deliveries) for _ in delivery.parts]
     return np.repeat(np.array(of_parts, np.uint16), parts.rows_by_part)
