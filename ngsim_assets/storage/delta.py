@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -22,8 +22,18 @@ from ngsim_assets.storage.errors import (
     UnknownVersion,
     writing,
 )
-from ngsim_assets.storage.evolution import Step, compare, unwritable
+from ngsim_assets.storage.evolution import (
+    Step,
+    View,
+    compare,
+    folder_fault,
+    unreadable,
+    unwritable,
+    view_as_it_was,
+    view_of,
+)
 from ngsim_assets.storage.manifest import LINEAGE, DataFile, Lineage
+from ngsim_assets.storage.records import CommitRecord, CommitRecords
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.snapshots import Snapshot, null_counts, snapshot_of, stored_columns
 
@@ -44,7 +54,7 @@ class DeltaLog:
         self._lock = RLock()
         self._delta: DeltaTable | None = None
         self._snapshot: Snapshot | None = None
-        self._history: dict[int, dict[str, Any]] = {}
+        self._records = CommitRecords(folder, table.name)
 
     def current(self) -> Snapshot | None:
         """The newest version, None if there is no table."""
@@ -216,6 +226,29 @@ class DeltaLog:
             self._sync(base.version + 1)
         return base.version + 1
 
+    def view(
+        self,
+        snapshot: Snapshot,
+        names: Collection[str] | None = None,
+        folders: Collection[str] = (),
+    ) -> View:
+        """How the model's columns are read from the newest version.
+
+        MigrationNeeded if one of `names` (None: any) cannot be read as it is, or one of `folders`
+        is not what the lake is partitioned by.
+        """
+        steps = compare(self._table, snapshot.stored, self.past_steps())
+        faults = unreadable(steps, self._table.schema.names() if names is None else names)
+        if not set(folders) <= set(snapshot.stored.partition_by):
+            faults.append(folder_fault(self._table, snapshot.stored))
+        if faults:
+            raise MigrationNeeded(self._table.name, faults)
+        return view_of(self._table, snapshot.stored, steps)
+
+    def view_as_it_was(self, snapshot: Snapshot) -> View:
+        """How an older version is read: see `evolution.view_as_it_was`."""
+        return view_as_it_was(self._table, snapshot.stored, compare(self._table, snapshot.stored))
+
     def past_steps(self) -> list[dict[str, str]]:
         """What migrations did to columns, oldest first."""
         records = (Lineage.in_commit(info) for info in self.history().values())
@@ -236,17 +269,24 @@ class DeltaLog:
         delta = self._newest()
         return {field.name for field in delta.schema().fields} if delta else set()
 
-    def history(self) -> dict[int, dict[str, Any]]:
-        """`commitInfo` of every version, oldest first."""
+    def records(self, version: int | None = None) -> Iterator[CommitRecord]:
+        """What each commit says, from `version` (None: the newest) back to the first.
+
+        Read as far back as they are asked for; those that cannot be read are left out.
+        """
         with self._lock:
             delta = self._newest()
-            if delta is None:
-                return {}
-            known = max(self._history, default=-1)
-            if known < delta.version():
-                for info in delta.history(delta.version() - known):
-                    self._history[info["version"]] = info
-            return dict(sorted(self._history.items()))
+        if delta is not None:
+            newest = delta.version() if version is None else version
+            yield from self._records.newest_first(newest)
+
+    def record(self, version: int) -> CommitRecord:
+        """What the commit of one version says; DamagedFile if that cannot be read."""
+        return self._records.get(version)
+
+    def history(self) -> dict[int, Mapping[str, Any]]:
+        """`commitInfo` of every version, oldest first; those that cannot be read are left out."""
+        return {record.version: record.info for record in reversed([*self.records()])}
 
     def _newest(self) -> DeltaTable | None:
         """The table as of now; DamagedFile if its log cannot be read."""
@@ -258,7 +298,7 @@ class DeltaLog:
             try:
                 if not log.is_dir():
                     self._delta = self._snapshot = None
-                    self._history = {}
+                    self._records.forget()
                 elif self._delta is None:
                     self._delta = DeltaTable(self.folder)
                 else:

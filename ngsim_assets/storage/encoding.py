@@ -21,6 +21,10 @@ from ngsim_assets.storage.arrays import array_of, room_for
 from ngsim_assets.storage.errors import SchemaMismatch, UnusableCompression
 from ngsim_assets.storage.schema import Column, Table
 
+UNIT = "unit"
+RESOLUTION = "resolution"
+"""Keys of a column's metadata in the log."""
+
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
 
 _USUAL_LEVEL: Mapping[str, int] = {"zstd": 1, "gzip": 6}
@@ -138,8 +142,24 @@ def stack(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The logical schema of `table` in Arrow's types, partition columns included."""
-    return pa.schema([(name, _arrow_type(dtype)) for name, dtype in table.schema.items()])
+    """The logical schema of `table` in Arrow's types, partition columns included.
+
+    Each field tells its unit and resolution (empty without one): the log keeps them, so that a
+    model with other ones is noticed though the types agree.
+    """
+    return pa.schema(
+        [
+            pa.field(
+                name,
+                _arrow_type(column.dtype),
+                metadata={
+                    UNIT: column.unit or "",
+                    RESOLUTION: repr(column.resolution) if column.resolution else "",
+                },
+            )
+            for name, column in table.columns.items()
+        ]
+    )
 
 
 def _arrow_type(dtype: pl.DataType) -> pa.DataType:

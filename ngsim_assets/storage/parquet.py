@@ -18,6 +18,7 @@ from ngsim_assets.storage.claims import claimed, sweep_leftovers, sweep_staged
 from ngsim_assets.storage.delta import DeltaLog, Snapshot
 from ngsim_assets.storage.encoding import WriteOptions
 from ngsim_assets.storage.errors import ConflictingWrite, DamagedFile, VacuumedVersion, writing
+from ngsim_assets.storage.evolution import StoredColumns
 from ngsim_assets.storage.manifest import (
     Commit,
     DataFile,
@@ -128,13 +129,28 @@ class ParquetStorage:
     ) -> pl.LazyFrame:
         """Rows of the table, or of the folders that agree with `partition`, lazily.
 
-        The schema is the table's, partition columns included; rows of a folder come in the
-        order they were written. An absent table or partition is an empty frame. UnknownVersion
-        for a version the table never had, VacuumedVersion for one whose files were removed.
+        The schema is the model's, partition columns included; rows of a folder come in the
+        order they were written. An absent table or partition is an empty frame. MigrationNeeded
+        where the lake has a column in a form that cannot be read without changing a value.
+
+        A `version` is read as it was, whatever became of the table since: the model's columns
+        (null where it had none such), but in its own name and type what the model has in another
+        form, and then the columns that the model has no more. UnknownVersion for a version the
+        table never had, VacuumedVersion for one whose files were removed.
         """
-        return scan_files(
-            table, self.root / table.name, self.files(table, partition, version=version)
-        )
+        log = self._log(table)
+        snapshot = log.current() if version is None else log.at(version)
+        if snapshot is None:
+            return pl.LazyFrame(schema=table.schema)
+        folders = snapshot.stored.partition_by
+        named = {name: value for name, value in (partition or {}).items() if name in folders}
+        files = self.files(table, named, version=version)
+        view = log.view(snapshot) if version is None else log.view_as_it_was(snapshot)
+        rows = scan_files(view, log.folder, files)
+        for name, value in (partition or {}).items():
+            if name not in folders:
+                rows = rows.filter(pl.col(name).cast(pl.String) == value)
+        return rows
 
     def frames(
         self,
@@ -148,13 +164,16 @@ class ParquetStorage:
 
         Decimals come as integers in units of the last place if `physical`, which costs less
         to read and to hold: Int32 up to nine digits, else Int64. DamagedFile if a file cannot
-        be read.
+        be read, MigrationNeeded if a column cannot without changing a value.
         """
         log = self._log(table)
         snapshot = log.current()
         wanted = table.schema.names() if columns is None else columns
-        for file in snapshot.of(partition) if snapshot else ():
-            yield read_file(table, log.folder, file, wanted, physical=physical)
+        if snapshot is None:
+            return
+        view = log.view(snapshot, wanted, folders=partition)
+        for file in snapshot.of(partition):
+            yield read_file(table.name, view, log.folder, file, wanted, physical=physical)
 
     def current(self, table: Table, partition: Mapping[str, str]) -> Commit | None:
         """What is live in the partition and which write made it; None if it was never written.
@@ -167,7 +186,7 @@ class ParquetStorage:
             return None
         identity = identity_of(table, checked(table, partition))
         live = snapshot.of(identity)
-        origin = origin_of(log.history(), identity, live)
+        origin = origin_of(log.records(), identity, live)
         if origin is None and not live:
             return None
         return live_commit(table, identity, live, origin)
@@ -202,6 +221,12 @@ class ParquetStorage:
         if gone:
             raise VacuumedVersion(table.name, version, partition or {}, gone, len(files))
         return list(files)
+
+    def stored_columns(self, table: Table, *, version: int | None = None) -> StoredColumns | None:
+        """The columns of a version as the lake has them, None if there is no table."""
+        log = self._log(table)
+        snapshot = log.current() if version is None else log.at(version)
+        return snapshot.stored if snapshot else None
 
     def has_columns(self, table: Table) -> bool:
         """Whether the table in the lake has every column of the model yet."""
@@ -263,7 +288,7 @@ class ParquetStorage:
             newest = log.current() or base
             live = newest.of(identity)
             if _same_content(live, files) and is_sound(log.folder, live):
-                origin = origin_of(log.history(), identity, live)
+                origin = origin_of(log.records(), identity, live)
                 lineage = Lineage.of(
                     table.name,
                     identity,
@@ -279,7 +304,7 @@ class ParquetStorage:
                 )
                 if told or log.commit(newest, lineage, None) is not None:
                     return live_commit(
-                        table, identity, live, origin_of(log.history(), identity, live)
+                        table, identity, live, origin_of(log.records(), identity, live)
                     )
             elif live != before:
                 raise ConflictingWrite(table.name, identity, newest.version)
@@ -287,7 +312,7 @@ class ParquetStorage:
                 lineage = Lineage.of(table.name, identity, write, files, provenance)
                 actions = [action for _, action in written]
                 if log.commit(newest, lineage, actions) is not None:
-                    made = origin_of(log.history(), identity, files)
+                    made = origin_of(log.records(), identity, files)
                     return replace(live_commit(table, identity, files, made), changed=True)
         raise ConflictingWrite(table.name, identity, base.version)
 

@@ -6,12 +6,14 @@ resolution) and the reading of them. Does not belong here: any table of any doma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Table:
         identity: the partition columns that name a partition; replacing a partition replaces
             every folder that agrees on them. A subset of `partition_by`.
         sort_by: order of rows inside a partition.
+        renamed: columns that had another name before, as `{"new": "old"}`: rows of before are
+            read under the new name, and `ngsim migrate` renames the column in the lake.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Table:
     partition_by: tuple[str, ...]
     identity: tuple[str, ...]
     sort_by: tuple[str, ...] = field(default=())
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -59,6 +64,13 @@ class Table:
     def schema(self) -> pl.Schema:
         """Logical polars schema of the table, partition columns included."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Columns the model allows no null in."""
+        return frozenset(
+            name for name, info in self.model.model_fields.items() if not _allows_null(info)
+        )
 
     @property
     def description(self) -> str:
@@ -88,9 +100,12 @@ def documentation_of(table: Table) -> list[dict[str, Any]]:
                 "type": str(column.dtype),
                 "unit": column.unit or "",
                 "resolution": column.resolution,
-                "nullable": not info.is_required()
-                or type(None) in getattr(info.annotation, "__args__", ()),
+                "nullable": _allows_null(info),
                 "description": info.description or "",
             }
         )
     return rows
+
+
+def _allows_null(info: FieldInfo) -> bool:
+    return not info.is_required() or type(None) in getattr(info.annotation, "__args__", ())
