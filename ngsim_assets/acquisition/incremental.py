@@ -35,6 +35,9 @@ _EMPTY_WAITS = 12
 
 _UNSURE_AT_ONCE = 100
 
+# File systems stamp files with a clock that stands still for up to 10 ms.
+_CLOCK_STEP = 0.02
+
 _NS = 1_000_000_000
 _NEVER = FileState(-1, -1)
 
@@ -403,7 +406,7 @@ class IncrementalLoader:
             rests.append(self._settle)
         if not rests:
             return False
-        left = max(rests) - (time.monotonic() - look.began)
+        left = max(rests) + _CLOCK_STEP - (time.monotonic() - look.began)
         if left > 0:
             on_wait(f"{len(rests)} files changed a moment ago; looking again in {left:.0f} s")
             self._sleep(left)

@@ -18,21 +18,20 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO
 from uuid import uuid4
-
-from pydantic import TypeAdapter
 
 from ngsim_assets.acquisition.content import Content
 from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile, Delivery, Record, Rejection
-from ngsim_assets.acquisition.errors import DamagedManifest, RowsUnaccounted
+from ngsim_assets.acquisition.errors import RowsUnaccounted
+from ngsim_assets.acquisition.holdings import Holdings
+from ngsim_assets.acquisition.remembered import MANIFEST, Remembered, write_record
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
 from ngsim_assets.storage.errors import writing
@@ -58,34 +57,30 @@ class LandingZone:
         self._rejected = root / "rejected"
         self._staging = root / ".staging"
         self._unfinished = root / "unfinished"
-        self._read: dict[Path, tuple[tuple[int, int, int], DeliveredFile]] = {}
+        self._remembered = Remembered(root)
 
     # reading ---------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[Record]:
         """The record as it is, unchanged meanwhile: files opened in here can be read on after."""
-        try:
-            lock = (self.root / ".lock").open("rb")
-        except FileNotFoundError:
-            yield Record(self._files, ())
-            return
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            yield Record(self._files, tuple(self._live()))
+        with self._held() as holdings:
+            yield Record(self._files, holdings.files)
 
     def files(self) -> list[DeliveredFile]:
         """Live deliveries in the order they came."""
-        with self.reading() as record:
-            return list(record.files)
+        with self._held() as holdings:
+            return list(holdings.files)
 
     def partitions(self) -> list[str]:
         """Partitions of which any live delivery holds rows, sorted."""
-        return sorted({partition for file in self.files() for partition in file.partitions})
+        with self._held() as holdings:
+            return holdings.partitions
 
     def deliveries(self, partition: str) -> list[Delivery]:
         """Live deliveries of one partition, see `Record.deliveries`."""
-        with self.reading() as record:
+        with self._held() as holdings:
+            record = Record(self._files, tuple(holdings.of_partition(partition)))
             return record.deliveries(partition)
 
     def partition_hash(self, partition: str) -> str:
@@ -96,6 +91,16 @@ class LandingZone:
         """
         return sum((item.share.content for item in self.deliveries(partition)), Content()).digest
 
+    def held_by(self, path: Path) -> list[DeliveredFile]:
+        """Live deliveries that `path` holds: one, or one for each member of an archive."""
+        with self._held() as holdings:
+            return holdings.of_path(absolute(path))
+
+    def held_with_size(self, size: int) -> list[DeliveredFile]:
+        """Live deliveries that a path of this size holds."""
+        with self._held() as holdings:
+            return holdings.of_size(size)
+
     def folders(self) -> frozenset[str]:
         """Names of the deliveries' folders as they lie there; nothing is opened."""
         try:
@@ -103,19 +108,31 @@ class LandingZone:
         except FileNotFoundError:
             return frozenset()
 
-    def held_by(self, path: Path) -> list[DeliveredFile]:
-        """Live deliveries that `path` holds: one, or one for each member of an archive."""
-        place = absolute(path)
-        return [file for file in self.files() if any(c.path == place for c in file.claims)]
-
-    def is_unfinished(self, path: str) -> bool:
-        """Whether a writer died over the archive at `path`: it holds more than was taken in."""
-        return (self._unfinished / _short(path)).exists()
-
     def rejected(self) -> list[Rejection]:
         """Files that could not be taken in, by path."""
-        with self.reading():
-            return sorted(self._rejections(), key=lambda entry: (entry.path, entry.member or ""))
+        with self._held():
+            entries = self._remembered.rejections.values()
+            return sorted(entries, key=lambda entry: (entry.path, entry.member or ""))
+
+    def is_rejected(self, path: Path) -> bool:
+        """Whether anything of the file at `path` could not be taken in."""
+        return any(entry.path == absolute(path) for entry in self.rejected())
+
+    def is_unfinished(self, path: str) -> bool:
+        """Whether the archive at `path` may hold more than was taken in: its reader died."""
+        return (self._unfinished / _short(path)).exists()
+
+    @contextmanager
+    def _held(self) -> Iterator[Holdings]:
+        try:
+            lock = (self.root / ".lock").open("rb")
+        except FileNotFoundError:
+            yield Holdings()
+            return
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self._remembered.keep_up(lock)
+            yield self._remembered.holdings
 
     # writing ---------------------------------------------------------------------------------
 
@@ -137,14 +154,29 @@ class LandingZone:
             lock.close()
 
     @contextmanager
+    def unfinished(self, path: Path) -> Iterator[None]:
+        """Mark the archive at `path` as read in part until the block ends without an error."""
+        mark = self._unfinished / _short(absolute(path))
+        write_atomically(mark, absolute(path))
+        yield
+        mark.unlink(missing_ok=True)
+
+    @contextmanager
     def changing(self) -> Iterator[Change]:
         """Change the record, one process at a time. Do not read from the zone itself in here."""
         with writing(self.root):
             for folder in (self._files, self._rejected, self._staging):
                 make_folder(folder)
-            with (self.root / ".lock").open("ab") as lock:
+            with (self.root / ".lock").open("a+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                yield Change(self)
+                self._remembered.keep_up(lock)
+                self._remembered.begin(lock)
+                try:
+                    yield Change(self, lock)
+                    self._remembered.end(lock)
+                except BaseException:
+                    self._remembered.forget()
+                    raise
 
     def reject(self, path: Path, error: NgsimAssetsError, member: str | None = None) -> Rejection:
         """Record that `path` could not be taken in, and why; what it delivered before stays."""
@@ -158,49 +190,16 @@ class LandingZone:
             problem=error.problem,
             fix=error.fix,
         )
-        with self.changing():
-            _write(self._rejection(rejection.path, member), rejection)
+        with self.changing() as change:
+            change.write_rejection(rejection)
         return rejection
 
     def note_aside(self, path: Path, target: Path) -> None:
         """Record that the refused file at `path` was moved to `target`."""
-        with self.changing():
-            for entry in self._rejections():
+        with self.changing() as change:
+            for entry in list(self._remembered.rejections.values()):
                 if entry.path == absolute(path) and entry.aside is None:
-                    moved = replace(entry, aside=absolute(target))
-                    _write(self._rejection(entry.path, entry.member), moved)
-
-    # what both need --------------------------------------------------------------------------
-
-    def _live(self) -> list[DeliveredFile]:
-        """Deliveries that hold a path against all later claims, with those claims only."""
-        files = sorted(self._manifests(), key=lambda file: file.sequence)
-        latest: dict[tuple[str, str | None], int] = {}
-        for file in files:
-            for claim in file.claims:
-                latest[claim.place] = max(claim.order, latest.get(claim.place, 0))
-        held = (
-            replace(file, claims=tuple(c for c in file.claims if c.order == latest[c.place]))
-            for file in files
-        )
-        return [file for file in held if file.claims]
-
-    def _manifests(self) -> Iterator[DeliveredFile]:
-        for path in self._files.glob("[!.]*/manifest.json"):
-            # a manifest is only ever replaced by a new file, so these tell its content
-            state = path.stat()
-            identity = (state.st_ino, state.st_mtime_ns, state.st_size)
-            known = self._read.get(path)
-            if known is None or known[0] != identity:
-                known = self._read[path] = (identity, _read(path, DeliveredFile))
-            yield known[1]
-
-    def _rejections(self) -> list[Rejection]:
-        return [_read(path, Rejection) for path in sorted(self._rejected.glob("[!.]*.json"))]
-
-    def _rejection(self, path: str, member: str | None) -> Path:
-        place = "\0".join((path, member or ""))
-        return self._rejected / f"{_short(place)}.json"
+                    change.write_rejection(replace(entry, aside=absolute(target)))
 
     def _sweep(self) -> None:
         """Remove deliveries whose writer is gone. Needs the lock of `changing`."""
@@ -219,10 +218,16 @@ class Change:
     """What can be done to a landing zone while `changing` holds its lock."""
 
     zone: LandingZone
+    log: BinaryIO
+
+    @property
+    def holdings(self) -> Holdings:
+        """Live deliveries, as they are after what was changed so far."""
+        return self.zone._remembered.holdings  # noqa: SLF001  # two halves of one thing
 
     def files(self) -> list[DeliveredFile]:
         """Live deliveries in the order they came."""
-        return self.zone._live()  # noqa: SLF001  # two halves of one thing
+        return list(self.holdings.files)
 
     def promote(self, staging: Staging, file: DeliveredFile) -> DeliveredFile:
         """Make the delivery written to `staging` live, in place of what its paths held before.
@@ -235,18 +240,19 @@ class Change:
         kept = sum(share.rows for share in shares)
         if kept != file.rows:
             raise RowsUnaccounted(file.name, file.rows, kept)
-        others = self.files()
-        same = [other for other in others if other.sha256 == file.sha256]
+        same = self.holdings.of_content(file.sha256)
         moved = tuple(claim for other in same for claim in other.claims)
         file = replace(
             file,
-            sequence=1 + max((other.sequence for other in self._all()), default=0),
+            sequence=1 + self.holdings.last_sequence,
             claims=self._ordered((*moved, *file.claims)),
         )
-        _write(staging.folder / "manifest.json", file)
+        write_record(staging.folder / MANIFEST, file)
         target = self._folder(file)
+        self.zone._remembered.changing_file(self.log, file.folder)  # noqa: SLF001
         staging.folder.rename(target)
         sync_folder(target.parent)
+        self.holdings.put(file.folder, file)
         self._settle(file)
         return file
 
@@ -261,48 +267,67 @@ class Change:
             if other.place != claim.place and Path(other.path).exists()
         )
         file = replace(file, claims=(*kept, *self._ordered((claim,))))
-        _write(self._folder(file) / "manifest.json", file)
+        self._write(file)
         self._settle(file)
         return file
 
     def release(self, path: Path, members: set[str | None]) -> None:
         """Let go what `path` held before under any name that is not among `members`."""
-        for file in self.files():
+        for file in self.holdings.of_path(absolute(path)):
             kept = tuple(
                 claim
                 for claim in file.claims
                 if claim.path != absolute(path) or claim.member in members
             )
             if len(kept) < len(file.claims):
-                _write(self._folder(file) / "manifest.json", replace(file, claims=kept))
+                self._write(replace(file, claims=kept))
         self._drop_unheld()
 
+    def write_rejection(self, rejection: Rejection) -> None:
+        """Record `rejection`, in place of an earlier one of the same file or member."""
+        name = _rejection_name(rejection.path, rejection.member)
+        self.zone._remembered.changing_rejection(self.log, name)  # noqa: SLF001
+        write_record(self.zone._rejected / name, rejection)  # noqa: SLF001
+        self.zone._remembered.recall_rejection(name)  # noqa: SLF001
+
     def _settle(self, file: DeliveredFile) -> None:
+        remembered = self.zone._remembered  # noqa: SLF001
         for claim in file.claims:
-            self.zone._rejection(*claim.place).unlink(missing_ok=True)  # noqa: SLF001
+            name = _rejection_name(*claim.place)
+            if name in remembered.rejections:
+                remembered.changing_rejection(self.log, name)
+                (self.zone._rejected / name).unlink(missing_ok=True)  # noqa: SLF001
+                remembered.recall_rejection(name)
         self._drop_unheld()
 
     def _drop_unheld(self) -> None:
-        held = {file.folder for file in self.files()}
-        for file in self._all():
-            if file.folder not in held:
-                retired = self.zone._staging / f"{file.folder}.retired"  # noqa: SLF001
-                self._folder(file).rename(retired)
-                shutil.rmtree(retired, ignore_errors=True)
+        for folder in sorted(self.holdings.unheld):
+            self.zone._remembered.changing_file(self.log, folder)  # noqa: SLF001
+            retired = self.zone._staging / f"{folder}.retired"  # noqa: SLF001
+            (self.zone._files / folder).rename(retired)  # noqa: SLF001
+            shutil.rmtree(retired, ignore_errors=True)
+            self.holdings.put(folder, None)
+
+    def _write(self, file: DeliveredFile) -> None:
+        self.zone._remembered.changing_file(self.log, file.folder)  # noqa: SLF001
+        write_record(self._folder(file) / MANIFEST, file)
+        self.holdings.put(file.folder, file)
 
     def _ordered(self, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
         """Each place once, its last claim, made later than every claim there is."""
-        last = max((claim.order for file in self._all() for claim in file.claims), default=0)
         newest = {claim.place: claim for claim in claims}
         return tuple(
-            replace(claim, order=last + number) for number, claim in enumerate(newest.values(), 1)
+            replace(claim, order=self.holdings.last_order + number)
+            for number, claim in enumerate(newest.values(), 1)
         )
-
-    def _all(self) -> list[DeliveredFile]:
-        return list(self.zone._manifests())  # noqa: SLF001
 
     def _folder(self, file: DeliveredFile) -> Path:
         return self.zone._files / file.folder  # noqa: SLF001
+
+
+def _rejection_name(path: str, member: str | None) -> str:
+    place = "\0".join((path, member or ""))
+    return f"{_short(place)}.json"
 
 
 def _short(text: str) -> str:
@@ -312,17 +337,3 @@ def _short(text: str) -> str:
 def absolute(path: Path) -> str:
     """`path` from the root, without `..`; links are not followed, a link is a place of its own."""
     return os.path.abspath(path)  # noqa: PTH100  # resolve() would follow links
-
-
-_Record = TypeVar("_Record")
-
-
-def _read(path: Path, kind: type[_Record]) -> _Record:
-    try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DamagedManifest(path, str(error)) from error
-
-
-def _write(path: Path, record: object) -> None:
-    write_atomically(path, json.dumps(asdict(record), indent=1, ensure_ascii=False))  # pyright: ignore[reportArgumentType]

@@ -44,6 +44,13 @@ class SourceUnreadable(SourceError):
         super().__init__(source, f"cannot be read: {reason}", "check the path and its permissions")
 
 
+class UnspeakableName(SourceError):
+    """A name that is not text, which no table can hold as where its rows came from."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source, "the name is not valid UTF-8", "rename the file")
+
+
 class SourceIsDirectory(SourceError):
     """A directory where a file was expected."""
 

@@ -8,14 +8,16 @@ which (recordings.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 
 from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile
-from ngsim_assets.acquisition.errors import FileStillChanging
+from ngsim_assets.acquisition.errors import DamagedManifest, DamagedPart, FileStillChanging
 from ngsim_assets.acquisition.landing import Change, LandingZone, Staging, absolute
+from ngsim_assets.acquisition.listing import FileState
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.arrival.recordings import Assignment, assign_recordings
@@ -26,28 +28,14 @@ from ngsim_assets.highway.errors import (
     MetricReconstruction,
     NotNgsim,
     SourceUnreadable,
+    UnspeakableName,
 )
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reading import archives
-from ngsim_assets.highway.source import SourceMember, read_batches, survey
+from ngsim_assets.highway.source import SourceMember, Survey, read_batches, survey
+from ngsim_assets.storage.errors import StorageError
 
 Progress = Callable[[IntakeProgress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What tells cheaply whether a file is the one seen before."""
-
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> FileState:
-        try:
-            state = path.stat()
-        except OSError as error:
-            raise SourceUnreadable(str(path), error.strerror or str(error)) from error
-        return cls(state.st_size, state.st_mtime_ns)
 
 
 class FileIntake:
@@ -64,9 +52,7 @@ class FileIntake:
         self._landing = landing
         self._progress = progress
         self._state = FileState(0, 0)
-        live = landing.files()
-        self._held = [file for file in live if _claims_on(file, path)]
-        self._others = [file for file in live if not _claims_on(file, path)]
+        self._held = landing.held_by(path)
         earlier = self._held[0].options if self._held else {}
         self._told = {
             name: earlier.get(name) if value is None else value for name, value in told.items()
@@ -74,17 +60,28 @@ class FileIntake:
         self._sha256: str | None = None
 
     def results(self) -> Iterator[Intake | Rejected]:
-        """Take the file in, if it is not known."""
+        """Take the file in, if it is not known.
+
+        Raises what is no fault of the file: LandingZone's errors and a full disk.
+        """
         try:
-            self._state = FileState.of(self._path)
+            self._state = self._state_now()
+            _refuse_unspeakable(self._path)
             known = self._known()
             if known is not None:
                 yield from known
                 return
             found = survey(self._path)
+        except (StorageError, DamagedManifest, DamagedPart):
+            raise
         except NgsimAssetsError as error:
             yield self._reject(error, None, self._path.name)
             return
+        parts = len(found.members) + len(found.ignored)
+        with self._landing.unfinished(self._path) if parts > 1 else nullcontext():
+            yield from self._take_all(found)
+
+    def _take_all(self, found: Survey) -> Iterator[Intake | Rejected]:
         cut: list[tuple[SourceMember, CutAtExcelLimit, set[str]]] = []
         taken: dict[str, int] = {}
         for member in found.members:
@@ -93,6 +90,8 @@ class FileIntake:
             except _Cut as stop:
                 cut.append((member, stop.error, stop.keys))
                 continue
+            except (StorageError, DamagedManifest, DamagedPart):
+                raise
             except NgsimAssetsError as error:
                 yield self._reject(error, member.member, member.name)
                 continue
@@ -114,11 +113,11 @@ class FileIntake:
         """Let go of members that the file held before and holds no more."""
         with self._landing.changing() as change:
             change.release(self._path, members)
-            left = change.files()
+            left = change.holdings
         for file in self._held:
             gone = {claim.member for claim in _claims_on(file, self._path)} - members
             if gone:
-                still = _still_delivered(file, left)
+                still = left.still_delivers(file.partitions)
                 note = f"no longer in {self._path.name}"
                 yield Intake(self._path, file.name, 0, changed=True, note=note, touched=still)
 
@@ -126,34 +125,36 @@ class FileIntake:
         """What the landing zone holds of this very file already, None if it has to be read."""
         if self._held:
             return self._known_here()
-        for other in self._others:
-            for claim in other.claims:
-                if claim.size == self._state.size and self._agrees(other):
-                    return self._known_elsewhere()
+        if any(self._agrees(file) for file in self._landing.held_with_size(self._state.size)):
+            return self._known_elsewhere()
         return None
 
     def _known_here(self) -> list[Intake] | None:
-        rejected = any(entry.path == absolute(self._path) for entry in self._landing.rejected())
-        if rejected or not all(self._agrees(file) for file in self._held):
-            return None
         claims = [claim for file in self._held for claim in _claims_on(file, self._path)]
-        if any(claim.size != self._state.size for claim in claims):
+        if (
+            any(claim.size != self._state.size for claim in claims)
+            or not all(self._agrees(file) for file in self._held)
+            or self._landing.is_rejected(self._path)
+            or self._landing.is_unfinished(absolute(self._path))
+        ):
             return None
-        if any(claim.mtime_ns != self._state.mtime_ns for claim in claims):
+        if any(not claim.state.agrees(self._state) for claim in claims):
             if any(claim.sha256 != self._hash() for claim in claims):
                 return None
             with self._landing.changing() as change:
-                for file in change.files():
+                for file in change.holdings.of_path(absolute(self._path)):
                     for claim in _claims_on(file, self._path):
                         change.claim(file, self._claim(claim.member))
         return [self._intake(file, changed=False, note="unchanged") for file in self._held]
 
     def _known_elsewhere(self) -> list[Intake] | None:
         intakes: list[Intake] = []
+        packed = self._hash()
         with self._landing.changing() as change:
-            for file in change.files():
+            for file in change.holdings.of_size(self._state.size):
                 for claim in file.claims:
-                    if claim.sha256 == self._hash() and self._agrees(file):
+                    same = claim.sha256 == packed and self._agrees(file)
+                    if same and not self._landing.is_unfinished(claim.path):
                         change.claim(file, self._claim(claim.member))
                         intakes.append(self._intake(file, changed=False, note=_same_as(file)))
                         break
@@ -170,8 +171,7 @@ class FileIntake:
             except CutAtExcelLimit as error:
                 cut = error
             spill.close()
-            if FileState.of(self._path) != self._state:
-                raise FileStillChanging(self._path)
+            self._refuse_changed()
             is_plain = not member.inside and archives.kind_of(self._path) == "plain"
             self._sha256 = digest.hexdigest() if is_plain else self._hash()
             with self._landing.changing() as change:
@@ -229,13 +229,13 @@ class FileIntake:
         ]
 
         def result(file: DeliveredFile, note: str = "") -> Intake:
-            left = change.files()
-            touched = {key for old in replaced for key in _still_delivered(old, left)}
+            lost = {key for old in replaced for key in old.partitions}
+            touched = change.holdings.still_delivers(lost)
             changed = bool(replaced) or not note
-            return self._intake(file, changed=changed, note=note, touched=frozenset(touched))
+            return self._intake(file, changed=changed, note=note, touched=touched)
 
-        for file in change.files():
-            if file.sha256 == sha256 and self._agrees(file):
+        for file in change.holdings.of_content(sha256):
+            if self._agrees(file):
                 return result(change.claim(file, self._claim(member.member)), _same_as(file))
         rows = spill.settle(self._assign(member, spill, change))
         file = DeliveredFile(
@@ -282,16 +282,35 @@ class FileIntake:
         )
 
     def _claim(self, member: str | None) -> Claim:
+        state = self._state
         return Claim(
-            absolute(self._path), member, self._state.size, self._state.mtime_ns, self._hash()
+            absolute(self._path),
+            member,
+            state.size,
+            state.mtime_ns,
+            self._hash(),
+            ctime_ns=state.ctime_ns,
+            inode=state.inode,
         )
 
     def _hash(self) -> str:
         """SHA-256 of the file as it lies there, packed if it is."""
         if self._sha256 is None:
             with self._path.open("rb") as file:
-                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self._refuse_changed()
+            self._sha256 = sha256
         return self._sha256
+
+    def _state_now(self) -> FileState:
+        try:
+            return FileState.of(self._path)
+        except OSError as error:
+            raise SourceUnreadable(str(self._path), error.strerror or str(error)) from error
+
+    def _refuse_changed(self) -> None:
+        if self._state_now() != self._state:
+            raise FileStillChanging(self._path)
 
     def _intake(
         self,
@@ -313,8 +332,15 @@ class FileIntake:
         )
 
     def _reject(self, error: NgsimAssetsError, member: str | None, name: str) -> Rejected:
-        if self._path.is_file():
-            self._landing.reject(self._path, error, member)
+        """Record the error, unless the file is on its way: then it says nothing of the content."""
+        try:
+            self._refuse_changed()
+            if not isinstance(error, FileStillChanging | UnspeakableName):
+                self._landing.reject(self._path, error, member)
+        except FileStillChanging as changed:
+            error = changed
+        except SourceUnreadable as gone:
+            error = gone
         return Rejected(self._path, name, error)
 
 
@@ -350,7 +376,9 @@ def _same_as(file: DeliveredFile) -> str:
     return f"the same content as {file.claims[0].path}"
 
 
-def _still_delivered(file: DeliveredFile, live: Iterable[DeliveredFile]) -> frozenset[str]:
-    """Partitions of `file` that live deliveries hold rows of."""
-    held = {key for other in live for key in other.partitions}
-    return frozenset(held & set(file.partitions))
+def _refuse_unspeakable(path: Path) -> None:
+    """UnspeakableName if the name is not text: no table, record or message can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UnspeakableName(os.fsencode(path).decode(errors="backslashreplace")) from None
