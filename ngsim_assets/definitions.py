@@ -13,6 +13,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     from ngsim_assets.highway import assets as highway
+    from ngsim_assets.highway import sensors
+    from ngsim_assets.highway.automation import AUTOMATION
     from ngsim_assets.highway.checks import build_checks
     from ngsim_assets.highway.resources import HighwayPlatform
 
@@ -23,7 +25,10 @@ SUMMARISE_CORPUS = "summarise_corpus"
 
 
 def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.Definitions:
-    """Every asset, check, job and resource; `resources` replaces those of the same name."""
+    """Every asset, check, job, schedule, sensor and resource of the platform.
+
+    `resources` replaces those of the same name, as in tests: a platform in a folder of its own.
+    """
     return dg.Definitions(
         assets=highway.ASSETS,
         asset_checks=HIGHWAY_CHECKS,
@@ -32,13 +37,18 @@ def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.De
                 BUILD_RECORDING,
                 selection=dg.AssetSelection.assets(*highway.PER_RECORDING),
                 description="Every table and the report of one recording.",
+                run_tags={"ngsim/kind": "build"},
             ),
             dg.define_asset_job(
                 SUMMARISE_CORPUS,
                 selection=dg.AssetSelection.assets(highway.corpus_summary),
                 description="All recordings side by side.",
+                run_tags={"ngsim/kind": "summary"},
             ),
+            *sensors.JOBS,
         ],
+        schedules=sensors.SCHEDULES,
+        sensors=[AUTOMATION, *sensors.SENSORS],
         resources={"platform": HighwayPlatform(), **(resources or {})},
         # A step in a process of its own costs seconds of imports; partitions run in parallel
         # as runs instead (measured: 6 s against 41 s for five steps).

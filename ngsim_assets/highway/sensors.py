@@ -84,7 +84,7 @@ def take_in_files() -> None:
 
 
 @dg.sensor(
-    job=take_in_files,
+    job_name=TAKE_IN_FILES,
     minimum_interval_seconds=_EVERY,
     default_status=_DEFAULT,
     description="Looks for new, changed and gone files in the incoming folder, by their sizes and "
@@ -127,7 +127,10 @@ def incoming_files(
                 ATTEMPTS,
                 records[0].dagster_run.run_id,
             )
-        return _skip(memory, f"{reason}; tried {max(tried, 1)} times, again in {left:.0f} s")
+        return _skip(
+            memory,
+            f"{reason}; run {records[0].dagster_run.run_id} did not help, again in {left:.0f} s",
+        )
     context.log.info(reason)
     asked = context.instance.get_runs_count(
         dg.RunsFilter(job_name=TAKE_IN_FILES, tags={_WAITING: waiting})
@@ -149,9 +152,9 @@ def _reason_to_run(settings: Settings, seen: Changes, records: Sequence[dg.RunRe
     """Why there should be a run now, empty if nothing calls for it. `records`: newest first."""
     folder = settings.incoming_folder
     if seen.ready:
-        return f"{len(seen.ready):,} files wait in {folder}"
+        return f"{_files(len(seen.ready))} waiting in {folder}"
     if seen.gone:
-        return f"{len(seen.gone):,} files are gone from {folder}"
+        return f"{_files(len(seen.gone))} gone from {folder}"
     if records and not records[0].dagster_run.is_success:
         return "the last run that took files in did not finish"
     if not records and any((settings.landing / "files").glob("[!.]*")):
@@ -163,12 +166,16 @@ def _nothing_to_do(settings: Settings, seen: Changes) -> str:
     folder = settings.incoming_folder
     growing = len(seen.settling) + len(seen.unsure)
     if growing:
-        return f"{growing:,} files are still being written to {folder}"
+        return f"{_files(growing)} still being written in {folder}"
     if folder in seen.unreadable:
         return f"there is no folder {folder}, or it cannot be looked into"
     if seen.unreadable:
         return f"nothing new in {folder}; {seen.unreadable[0]} cannot be looked into"
-    return f"nothing new in {folder}; {seen.known:,} files known"
+    return f"nothing new in {folder}; {_files(seen.known)} known"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
 def _skip(memory: Memory, reason: str) -> dg.SensorResult:
@@ -212,8 +219,7 @@ def mended_builds(context: dg.SensorEvaluationContext, platform: HighwayPlatform
         context.log.info("%s is built", failure.subject)
     if mended:
         _tell_of_failures(context.instance, settings)
-    left = len(standing) - len(mended)
-    return dg.SkipReason(f"{left:,} builds are left failed" if left else "nothing is left failed")
+    return dg.SkipReason(failures.finding(settings).detail)
 
 
 def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
@@ -296,7 +302,7 @@ def lost_runs(context: dg.SensorEvaluationContext, platform: HighwayPlatform) ->
             context.log.error("run %s (%s) was lost, ended as failed", run_id, run.job_name)
             ended += 1
         living_runs.bury(settings, run_id)
-    reason = f"{ended:,} lost runs were ended" if ended else "no run is lost"
+    reason = f"lost runs that were ended: {ended:,}" if ended else "no run is lost"
     return dg.SensorResult(skip_reason=reason, cursor=",".join(dead[:_LATER_RUNS]))
 
 
