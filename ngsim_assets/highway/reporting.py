@@ -47,23 +47,31 @@ from ngsim_assets.storage.schema import Table
 
 def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQualityReport]:
     """Measure a recording before and after: `quality_metrics`, report.html and report.json."""
+    commit = store_metrics(platform, key)
+    return commit, write_report(platform, key)
+
+
+def write_report(platform: Platform, key: PartitionKey) -> DataQualityReport:
+    """report.html and report.json of the metrics and points that are live.
+
+    Nothing is measured anew, so that after a rollback the report is of the metrics of then.
+    """
     from ngsim_assets.highway.plots import recording_figures
 
     site = SITES[key.highway_id]
-    validated, cleaned, counts, commit = store_metrics(platform, key)
     metrics = platform.lake.scan(QUALITY_METRICS, identity(key)).collect()
     made = built(platform, CLEANED_TRAJECTORIES, key).provenance
     judged = built(platform, VALIDATED_POINTS, key).provenance
     raw = built(platform, RAW_TRAJECTORIES, key)
     report = recording_report(
         metrics,
-        counts,
+        row_counts(platform, key),
         site,
         key.recording,
         Origin(
             run_id=made.run_id,
             code_version=f"{__version__} (report {CODE_VERSIONS['quality_report']})",
-            version=commit.version,
+            version=built(platform, QUALITY_METRICS, key).version,
             parameters={
                 "validation": dict(judged.parameters),
                 "cleaning": dict(made.parameters),
@@ -74,52 +82,54 @@ def store_report(platform: Platform, key: PartitionKey) -> tuple[Commit, DataQua
             ),
         ),
         rules=validation_rules(site, platform.validation),
-        figures=recording_figures(validated, cleaned, site),
+        figures=recording_figures(
+            platform.lake.scan(VALIDATED_POINTS, identity(key)),
+            platform.lake.scan(CLEANED_TRAJECTORIES, identity(key)),
+            site,
+        ),
     )
     folder = report_folder(platform.reports, key)
     write_atomically(folder / "report.html", report.to_html())
     # last, since it tells that the report of these metrics is complete
     write_atomically(folder / "report.json", report.to_json())
-    return commit, report
+    return report
 
 
-def store_metrics(
-    platform: Platform, key: PartitionKey
-) -> tuple[pl.LazyFrame, pl.LazyFrame, assess.RowCounts, Commit]:
-    """Measure a recording as `quality_metrics`; what was read, what was counted, the commit."""
-    cleaned_commit = built(platform, CLEANED_TRAJECTORIES, key)
-    validated_commit = built(platform, VALIDATED_POINTS, key)
-    validated = platform.lake.scan(VALIDATED_POINTS, identity(key))
-    cleaned = platform.lake.scan(CLEANED_TRAJECTORIES, identity(key))
-    reasons = reason_rows(platform, key)
-    counts = assess.RowCounts(
-        raw=built(platform, RAW_TRAJECTORIES, key).rows,
-        validated=validated_commit.rows,
-        quarantined=rows_of(platform, QUARANTINE, key),
-        by_reason=reasons,
-        by_flag={
-            name.removeprefix(FLAGGED): rows
-            for name, rows in validated_commit.provenance.rows.items()
-            if name.startswith(FLAGGED)
-        },
-        moved_apart=cleaned_commit.provenance.rows.get(MOVED_APART),
-    )
+def store_metrics(platform: Platform, key: PartitionKey) -> Commit:
+    """Measure a recording as `quality_metrics`."""
     site = SITES[key.highway_id]
+    cleaned = built(platform, CLEANED_TRAJECTORIES, key)
     metrics = assess.assess(
-        validated,
-        cleaned,
-        counts,
+        platform.lake.scan(VALIDATED_POINTS, identity(key)),
+        platform.lake.scan(CLEANED_TRAJECTORIES, identity(key)),
+        row_counts(platform, key),
         site,
         key.recording,
         validation_rules(site, platform.validation),
     )
-    commit = platform.lake.replace(
+    return platform.lake.replace(
         QUALITY_METRICS,
         identity(key),
         [with_scores(metrics)],
-        provenance(platform, "quality_report", {}, cleaned_commit),
+        provenance(platform, "quality_report", {}, cleaned),
     )
-    return validated, cleaned, counts, commit
+
+
+def row_counts(platform: Platform, key: PartitionKey) -> assess.RowCounts:
+    """What became of each delivered row of a recording, by rule and flag."""
+    validated = built(platform, VALIDATED_POINTS, key)
+    return assess.RowCounts(
+        raw=built(platform, RAW_TRAJECTORIES, key).rows,
+        validated=validated.rows,
+        quarantined=rows_of(platform, QUARANTINE, key),
+        by_reason=reason_rows(platform, key),
+        by_flag={
+            name.removeprefix(FLAGGED): rows
+            for name, rows in validated.provenance.rows.items()
+            if name.startswith(FLAGGED)
+        },
+        moved_apart=built(platform, CLEANED_TRAJECTORIES, key).provenance.rows.get(MOVED_APART),
+    )
 
 
 def store_corpus_summary(platform: Platform) -> Commit:
