@@ -13,7 +13,7 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from ngsim_assets.highway import model, reporting, stages
+from ngsim_assets.highway import failures, model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reconstruction.methods import METHODS
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
@@ -232,7 +232,25 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         _checks(model.TRAJECTORY_SEGMENTS),
         _checks(model.TRAFFIC_STATE),
         _checks(model.QUALITY_METRICS, warning=[limits_kept], asset="quality_report"),
+        nothing_left_failed,
     ]
+
+
+@dg.asset_check(
+    asset="corpus_summary",
+    name=failures.NOTHING_LEFT_FAILED,
+    description="Every build that failed has succeeded since. Evaluated anew whenever a build "
+    "fails, and when the last of those that did is made up for.",
+)
+def nothing_left_failed(platform: HighwayPlatform) -> dg.AssetCheckResult:
+    """No recording is left with a build that failed."""
+    found = failures.finding(platform.settings())
+    return dg.AssetCheckResult(
+        passed=found.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=found.detail,
+        metadata={"failed": found.failed},
+    )
 
 
 def _checks(

@@ -28,6 +28,9 @@ from ngsim_assets.storage.errors import writing
 _LONGEST_CAUSE = 600
 _SHOWN = 5
 
+NOTHING_LEFT_FAILED = "nothing_left_failed"
+"""Name of the asset check that stands for every remembered failure."""
+
 UNKNOWN_STEP = "run"
 """Stands for the step of a run that ended without saying where it was."""
 

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ngsim_assets.acquisition.incremental import Changes
 from ngsim_assets.highway import failures, incoming, living_runs, stages, upkeep
-from ngsim_assets.highway.failures import UNKNOWN_STEP, Failure, cause_of
+from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
 from ngsim_assets.highway.intake_log import IntakeLog
 from ngsim_assets.highway.resources import HighwayPlatform, register_delivered
 from ngsim_assets.highway.watching import ATTEMPTS, Memory, Try, pause_left, tries_of
@@ -22,8 +22,6 @@ from ngsim_assets.settings import Settings
 
 TAKE_IN_FILES = "take_in_files"
 UPKEEP = "upkeep"
-NOTHING_LEFT_FAILED = "nothing_left_failed"
-"""Name of the asset check on `corpus_summary` that stands for every remembered failure."""
 
 _WAITING = "ngsim/waiting"
 _NOTHING = "nothing"
