@@ -68,6 +68,13 @@ class Settings(BaseSettings):
         """Files of the incoming folder that could not be taken in, with the reasons."""
         return self.data / "rejected"
 
+    keep_days: float = Field(
+        30.0, ge=0, description="Days that a version can be read after a later one came."
+    )
+    keep_versions: int = Field(
+        10, ge=1, description="Versions of a partition that can be read whatever their age."
+    )
+
     @property
     def landing(self) -> Path:
         """What was delivered, as it came."""

@@ -44,6 +44,11 @@ def claimed(table_folder: Path, write_id: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def being_written(table_folder: Path) -> set[str]:
+    """Names of the writes that are claimed, be it by the living or the dead."""
+    return {path.name for path in (table_folder / _FOLDER).glob("*")}
+
+
 def sweep_leftovers(table_folder: Path, is_committed: Callable[[str], bool]) -> list[Path]:
     """Remove what killed writers left below `table_folder`; returns the removed data files.
 
@@ -69,9 +74,9 @@ def sweep_leftovers(table_folder: Path, is_committed: Callable[[str], bool]) -> 
 
 
 def sweep_staged(table_folder: Path) -> list[Path]:
-    """Remove half-written files of the Delta library, an hour old; returns their paths."""
+    """Remove half-written files of the log and its index, an hour old; returns their paths."""
     removed: list[Path] = []
-    staged = [*table_folder.rglob("*#[0-9]*"), *(table_folder / "_delta_log").glob("*.tmp")]
+    staged = [*table_folder.rglob("*#[0-9]*"), *table_folder.glob("_*/*.tmp")]
     for path in staged:
         with suppress(FileNotFoundError):
             if path.is_file() and time.time() - path.stat().st_mtime > _STAGED_AGE:

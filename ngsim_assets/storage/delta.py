@@ -24,6 +24,7 @@ from ngsim_assets.storage.errors import (
 )
 from ngsim_assets.storage.evolution import (
     Step,
+    StoredColumns,
     View,
     compare,
     folder_fault,
@@ -237,7 +238,7 @@ class DeltaLog:
         MigrationNeeded if one of `names` (None: any) cannot be read as it is, or one of `folders`
         is not what the lake is partitioned by.
         """
-        steps = compare(self._table, snapshot.stored, self.past_steps())
+        steps = self.steps(snapshot.stored)
         faults = unreadable(steps, self._table.schema.names() if names is None else names)
         if not set(folders) <= set(snapshot.stored.partition_by):
             faults.append(folder_fault(self._table, snapshot.stored))
@@ -249,15 +250,18 @@ class DeltaLog:
         """How an older version is read: see `evolution.view_as_it_was`."""
         return view_as_it_was(self._table, snapshot.stored, compare(self._table, snapshot.stored))
 
-    def past_steps(self) -> list[dict[str, str]]:
-        """What migrations did to columns, oldest first."""
-        records = (Lineage.in_commit(info) for info in self.history().values())
-        return [
+    def steps(self, stored: StoredColumns) -> list[Step]:
+        """How the columns of the newest version differ from the model's, see `compare`."""
+        steps = compare(self._table, stored)
+        if all(step.action != "add" for step in steps):
+            return steps  # only what the lake lacks needs the long way back through the records
+        past = [
             step
-            for record in records
-            if record is not None and record.operation == "migrate"
-            for step in record.record["parameters"]["steps"]
+            for record in self.records()
+            if record.lineage is not None and record.lineage.operation == "migrate"
+            for step in record.lineage.record["parameters"]["steps"]
         ]
+        return compare(self._table, stored, past)
 
     def null_counts(self) -> dict[str, int]:
         """Nulls in the newest version by column, as far as the log counts them."""
@@ -360,7 +364,7 @@ class DeltaLog:
     def _writable(self, delta: DeltaTable) -> list[Step]:
         """How the table becomes the model's; MigrationNeeded where writing cannot make it so."""
         stored = stored_columns(delta)
-        steps = compare(self._table, stored, self.past_steps())
+        steps = self.steps(stored)
         faults = unwritable(self._table, stored, steps)
         if faults:
             raise MigrationNeeded(self._table.name, faults)

@@ -63,6 +63,21 @@ class MigrationNeeded(SchemaMismatch):
         self.args = (f"{self.problem} ({self.fix})",)
 
 
+class MigrationRefused(StorageError):
+    """A table that cannot be brought to the model without loss; nothing was changed."""
+
+    def __init__(self, table: str, faults: Sequence[str], fix: str = "") -> None:
+        self.table = table
+        self.faults = tuple(faults)
+        super().__init__(
+            f"table {table} was not migrated: {'; '.join(self.faults)}",
+            fix
+            or f"`ngsim migrate {table} --drop COLUMN` lets a column go; where values would change,"
+            f" `ngsim migrate {table} --restart` empties the table and `ngsim build --force` fills"
+            " it again; old versions stay readable",
+        )
+
+
 class InvalidPartition(StorageError):
     """A partition that cannot name a folder, or does not say which partition it is."""
 
@@ -126,6 +141,36 @@ class VacuumedVersion(UnknownVersion):
             f" {gone} of its {files} files were removed",
             "`ngsim versions` lists the versions that can be; what NGSIM_KEEP_DAYS and"
             " NGSIM_KEEP_VERSIONS do not cover is vacuumed",
+        )
+
+
+class NoSuchVersion(UnknownVersion):
+    """A name of a version that names none."""
+
+    exit_code = 2
+
+    def __init__(
+        self, table: str, wanted: str, partition: Mapping[str, str], known: Sequence[str]
+    ) -> None:
+        super().__init__(table, -1)
+        self.wanted = wanted
+        NgsimAssetsError.__init__(
+            self,
+            f"{_named(table, partition)}: no version {wanted}",
+            f"there are, newest first: {', '.join(known)}" if known else "there is none yet",
+        )
+
+
+class NotAVersion(StorageError):
+    """A text that is none of the names a version can have."""
+
+    exit_code = 2
+
+    def __init__(self, table: str, wanted: str) -> None:
+        super().__init__(
+            f"{wanted!r} names no version of table {table}",
+            "give a number (12), a place before the current one (@-1), v1.4.2, or a time in UTC"
+            " (2026-03-01T12:00)",
         )
 
 

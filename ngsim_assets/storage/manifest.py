@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -154,7 +154,8 @@ class Version:
     Attributes:
         operation: replace (rows of a partition), confirm (the same rows came out of other
             sources, parameters or code), rollback (files of an earlier version again), migrate
-            (other columns or types, of all partitions), or what another program calls its own.
+            (other columns or types, of all partitions), vacuum (files that no kept version
+            names were removed), or what another program calls its own.
         partition: identity of the partition it is about, empty if it is about the table.
         rows: rows of that partition in this version, None if the log does not tell.
         write: the write whose files hold those rows.
@@ -237,13 +238,17 @@ class Lineage:
         record = cls.of(table, {}, write, (), provenance, operation="migrate").record
         return cls({**record, "partitions": [lineage.record for lineage in partitions]})
 
-    def moved_to(self, write: str, files: Sequence[DataFile], version: int) -> Lineage:
-        """The same rows in other files, as a migration puts them; `version` is the old ones'."""
+    def moved_to(
+        self, write: str, files: Sequence[DataFile], version: int, operation: str
+    ) -> Lineage:
+        """The same rows in other files, as a migration puts them.
+
+        `version` and `operation` are those of the commit that made the old ones live.
+        """
         before = self.record.get("before") or {
             "version": version,
             "files": [file["sha256"] for file in self.files],
         }
-        operation = "replace" if self.operation == "confirm" else self.operation
         moved = {"operation": operation, "write": write, "files": _listed(files), "before": before}
         return Lineage({**self.record, **moved})
 
@@ -254,6 +259,8 @@ class Lineage:
 
     def about(self, partition: Mapping[str, str]) -> Lineage | None:
         """The part of the record that is about this partition, None if there is none."""
+        if self.operation == "vacuum":
+            return None
         if self.operation == "migrate":
             parts = (Lineage(record) for record in self.record["partitions"])
             return next((part for part in parts if part.partition == partition), None)
@@ -273,6 +280,11 @@ class Lineage:
     def restored(self) -> int | None:
         """The version a rollback went back to, None for every other operation."""
         return self.record.get("restored") if self.operation == "rollback" else None
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Writes, or paths of single files, that a vacuum gave up; see `is_given_up`."""
+        return tuple(self.record["given_up"]) if self.operation == "vacuum" else ()
 
     @property
     def held_against(self) -> tuple[str, ...]:
@@ -311,6 +323,11 @@ class Lineage:
             self.record[name] == other.record[name]
             for name in ("code_version", "parameters", "sources", "rows")
         )
+
+
+def is_given_up(file: DataFile, given_up: Container[str]) -> bool:
+    """Whether vacuums that gave up these writes and paths gave up the file."""
+    return file.path in given_up or (bool(file.write) and file.write in given_up)
 
 
 def _listed(files: Sequence[DataFile]) -> list[dict[str, Any]]:

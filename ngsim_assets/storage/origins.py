@@ -6,11 +6,12 @@ files. Does not belong here: reading the log itself (delta.py), the records' for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance
+from ngsim_assets.storage.records import CommitRecord
 from ngsim_assets.storage.schema import Table
 
 
@@ -29,19 +30,18 @@ class Origin(NamedTuple):
 
 
 def origin_of(
-    history: dict[int, dict[str, Any]],
+    records: Iterable[CommitRecord],
     identity: Mapping[str, str],
     live: Sequence[DataFile],
 ) -> Origin | None:
     """Where the live files of a partition come from, None if the records do not tell.
 
-    `history` holds the `commitInfo` of every version up to the one in which they are live.
+    `records` are those up to the version in which they are live, the newest first.
     """
     writes = {file.write for file in live}
     newest: Lineage | None = None
-    for version, info in reversed(history.items()):
-        commit = Lineage.in_commit(info)
-        lineage = commit.about(identity) if commit else None
+    for record in records:
+        lineage = record.lineage.about(identity) if record.lineage else None
         if lineage is None:
             continue
         if live and lineage.write not in writes:
@@ -50,7 +50,7 @@ def origin_of(
             return None  # the last record is of rows that another program has taken back
         newest = newest or lineage
         if lineage.operation != "confirm":
-            return Origin(version, time_of(info), lineage, newest)
+            return Origin(record.version, time_of(record.info), lineage, newest)
     return None
 
 

@@ -78,7 +78,7 @@ class ParquetStorage:
         DiskFull, ReadOnlyLake; what was live before then still is.
         """
         values = checked(table, partition)
-        base = self._log(table).open()
+        base = self.log(table).open()
         self._sweep(table, staged=False)
         write = uuid4().hex[:12]
         folder = self.root / table.name
@@ -118,7 +118,7 @@ class ParquetStorage:
         """
         identity = identity_of(table, checked(table, partition))
         run_id = (provenance or Provenance()).run_id
-        return restored(self._log(table), table, identity, version, run_id, tuple(held_against))
+        return restored(self.log(table), table, identity, version, run_id, tuple(held_against))
 
     def scan(
         self,
@@ -138,7 +138,7 @@ class ParquetStorage:
         form, and then the columns that the model has no more. UnknownVersion for a version the
         table never had, VacuumedVersion for one whose files were removed.
         """
-        log = self._log(table)
+        log = self.log(table)
         snapshot = log.current() if version is None else log.at(version)
         if snapshot is None:
             return pl.LazyFrame(schema=table.schema)
@@ -166,7 +166,7 @@ class ParquetStorage:
         to read and to hold: Int32 up to nine digits, else Int64. DamagedFile if a file cannot
         be read, MigrationNeeded if a column cannot without changing a value.
         """
-        log = self._log(table)
+        log = self.log(table)
         snapshot = log.current()
         wanted = table.schema.names() if columns is None else columns
         if snapshot is None:
@@ -180,7 +180,7 @@ class ParquetStorage:
 
         A partition that was replaced by no rows has a commit without files.
         """
-        log = self._log(table)
+        log = self.log(table)
         snapshot = log.current()
         if snapshot is None:
             return None
@@ -193,7 +193,7 @@ class ParquetStorage:
 
     def partitions(self, table: Table) -> list[dict[str, str]]:
         """Identity of every partition that has rows, sorted."""
-        snapshot = self._log(table).current()
+        snapshot = self.log(table).current()
         found = {
             tuple(file.partition[name] for name in table.identity)
             for file in (snapshot.files if snapshot else ())
@@ -212,7 +212,7 @@ class ParquetStorage:
         UnknownVersion for a version the table never had, VacuumedVersion if files of it, as far
         as they agree with `partition`, were removed.
         """
-        log = self._log(table)
+        log = self.log(table)
         if version is None:
             snapshot = log.current()
             return list(snapshot.of(partition)) if snapshot else []
@@ -224,24 +224,24 @@ class ParquetStorage:
 
     def stored_columns(self, table: Table, *, version: int | None = None) -> StoredColumns | None:
         """The columns of a version as the lake has them, None if there is no table."""
-        log = self._log(table)
+        log = self.log(table)
         snapshot = log.current() if version is None else log.at(version)
         return snapshot.stored if snapshot else None
 
     def has_columns(self, table: Table) -> bool:
         """Whether the table in the lake has every column of the model yet."""
-        return set(table.columns) <= self._log(table).columns()
+        return set(table.columns) <= self.log(table).columns()
 
     def history(self, table: Table) -> list[Version]:
         """Every version of the table, newest first."""
         return [
             _version(table.name, number, info)
-            for number, info in reversed(self._log(table).history().items())
+            for number, info in reversed(self.log(table).history().items())
         ]
 
     def verify(self, table: Table, partition: Mapping[str, str] | None = None) -> list[Damage]:
         """Read every live file and compare its SHA-256 with what was written."""
-        log = self._log(table)
+        log = self.log(table)
         try:
             snapshot = log.current()
         except DamagedFile as error:
@@ -257,17 +257,21 @@ class ParquetStorage:
         return self._sweep(table, staged=True)
 
     def _sweep(self, table: Table, *, staged: bool) -> list[Path]:
-        log = self._log(table)
+        log = self.log(table)
 
         def is_committed(write: str) -> bool:
-            lineages = (Lineage.in_commit(info) for info in log.history().values())
+            snapshot = log.current()
+            if snapshot is not None and any(file.write == write for file in snapshot.files):
+                return True
+            lineages = (record.lineage for record in log.records())
             return any(lineage is not None and lineage.write == write for lineage in lineages)
 
         with writing(log.folder):
             removed = sweep_leftovers(log.folder, is_committed)
             return removed + sweep_staged(log.folder) if staged else removed
 
-    def _log(self, table: Table) -> DeltaLog:
+    def log(self, table: Table) -> DeltaLog:
+        """The table's Delta log."""
         return self._logs.setdefault(table, DeltaLog(self.root / table.name, table))
 
     def _commit(
@@ -280,7 +284,7 @@ class ParquetStorage:
         provenance: Provenance,
     ) -> Commit:
         """Make `written` live, unless the same content is or somebody else's now is."""
-        log = self._log(table)
+        log = self.log(table)
         identity = identity_of(table, partition)
         files = tuple(file for file, _ in written)
         before = base.of(identity)

@@ -23,7 +23,7 @@ from ngsim_assets.storage.errors import (
     UnknownVersion,
     VacuumedVersion,
 )
-from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance
+from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance, is_given_up
 from ngsim_assets.storage.origins import Origin, live_commit, origin_of
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.statistics import statistics_of
@@ -49,21 +49,18 @@ def restored(
     wanted = log.at(version).of(identity)
     _check_columns(log, table, version)
     before = base.of(identity)
-    told = origin_of(
-        {number: info for number, info in log.history().items() if number <= version},
-        identity,
-        wanted,
-    )
+    told = origin_of(log.records(version), identity, wanted)
     actions: list[AddAction] | None = None
     for _ in turns():
         newest = log.current() or base
         live = newest.of(identity)
         if live == wanted:
-            origin = origin_of(log.history(), identity, live)
+            origin = origin_of(log.records(), identity, live)
             if _is_held(origin, held_against):
                 return live_commit(table, identity, live, origin)
         elif live != before:
             raise ConflictingWrite(table.name, identity, newest.version)
+        _check_kept(log, table, identity, version, wanted)
         if actions is None:  # once: reading the files takes the most time
             _check_files(log, table, identity, version, wanted)
             actions = [_named_again(log.folder, file) for file in wanted]
@@ -76,7 +73,7 @@ def restored(
         )
         if made is not None:
             commit = live_commit(
-                table, identity, wanted, origin_of(log.history(), identity, wanted)
+                table, identity, wanted, origin_of(log.records(), identity, wanted)
             )
             return replace(commit, changed=live != wanted)
     raise ConflictingWrite(table.name, identity, base.version)
@@ -101,6 +98,22 @@ def _check_columns(log: DeltaLog, table: Table, version: int) -> None:
             "that version can be read with `ngsim query --version`, but not be live again;"
             " rebuild the table instead: ngsim build --force",
         )
+
+
+def _check_kept(
+    log: DeltaLog,
+    table: Table,
+    identity: Mapping[str, str],
+    version: int,
+    wanted: Sequence[DataFile],
+) -> None:
+    """VacuumedVersion if a vacuum gave a file up, though it may not have removed it yet."""
+    given_up = {
+        name for record in log.records() if record.lineage for name in record.lineage.given_up
+    }
+    gone = [file for file in wanted if is_given_up(file, given_up)]
+    if gone:
+        raise VacuumedVersion(table.name, version, identity, len(gone), len(wanted))
 
 
 def _check_files(

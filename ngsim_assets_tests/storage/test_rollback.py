@@ -166,7 +166,7 @@ def test_rollbacks_are_one_commit_or_none(
     lake: ParquetStorage, twice: tuple[Commit, Commit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ParquetStorage(lake.root)
-    log = lake._log(SAMPLES)
+    log = lake.log(SAMPLES)
     exchange = log.exchange
     numbers: list[int] = []
 
