@@ -17,6 +17,7 @@ from rich.progress import TaskID
 from ngsim_assets import console
 from ngsim_assets.highway import (
     intake,
+    migration_commands,
     model,
     questions,
     report_questions,
@@ -49,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
     report_questions.add_to(app)
     questions.add_to(app)
     scores.add_to(app)
+    migration_commands.add_to(app)
 
 
 def take_in(

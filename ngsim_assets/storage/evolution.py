@@ -20,11 +20,20 @@ import polars as pl
 from ngsim_assets.storage.schema import Column, Table
 
 Action = Literal[
-    "keep", "add", "add again", "refine", "rename", "widen", "convert", "drop", "refuse"
+    "keep",
+    "add",
+    "add again",
+    "refine",
+    "coarsen",
+    "rename",
+    "widen",
+    "convert",
+    "drop",
+    "refuse",
 ]
 
 _WRITES: tuple[Action, ...] = ("keep", "add", "refine")
-_READS: tuple[Action, ...] = (*_WRITES, "rename", "widen", "drop")
+_READS: tuple[Action, ...] = (*_WRITES, "coarsen", "rename", "widen", "drop")
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,9 @@ class Step:
     Attributes:
         column: its name in the model, or in the lake if the model has none such.
         action: keep; add (null in rows there are); add again (a migration took it away); refine
-            (same values, finer resolution); rename; widen (every value fits); convert (each
-            value is checked to survive the way there and back); drop; refuse.
+            (same values, finer resolution); coarsen (each value is checked to be on the coarser
+            grid); rename; widen (every value fits); convert (each value is checked to survive
+            the way there and back); drop; refuse.
         before, after: the column in the lake and in the model, in words; empty where absent.
         why: one line for people.
         source: name of the lake's column the values come from, empty if there is none.
@@ -96,7 +106,7 @@ class Step:
             return f"column {self.column} is in the lake only ({self.before})"
         if not self.before:
             return f"column {self.column} ({self.after}): {self.why}"
-        named = f" (there {self.source})" if self.source not in ("", self.column) else ""
+        named = f" (there {self.source})" if self.source not in {"", self.column} else ""
         return (
             f"column {self.column}{named} is {self.before} in the lake, {self.after} in the model"
         )
@@ -107,7 +117,7 @@ def compare(
 ) -> list[Step]:
     """A step for every column of the model, in its order, then for those only the lake has.
 
-    `past` are the steps of the table's migrations, oldest first: they tell a column that the
+    `past` are the steps of the table's migrations, newest first: they tell a column that the
     lake lost from one that it never had.
     """
     steps = [_step(table, name, column, stored, past) for name, column in table.columns.items()]
@@ -252,7 +262,7 @@ def _change(found: StoredColumn, column: Column) -> tuple[Action, str]:
         return (
             ("refine", "every value there is a multiple of the finer step, too")
             if finer
-            else ("convert", "each value has to be a multiple of the model's step")
+            else ("coarsen", "each value has to be a multiple of the model's step")
         )
     if widens(have, want) and _is_finer(column.resolution, found.resolution):
         return "widen", "every value fits the wider type"
@@ -274,7 +284,7 @@ def _inner(dtype: pl.List) -> pl.DataType:
 
 def _lost(name: str, past: Sequence[Mapping[str, str]]) -> str:
     """How a migration took the column away, empty if none did."""
-    for step in reversed(past):
+    for step in past:
         if step["source"] == name and step["action"] == "drop":
             return "a migration dropped it: the code is older than the lake, or has it again"
         if step["source"] == name != step["column"]:
@@ -283,5 +293,5 @@ def _lost(name: str, past: Sequence[Mapping[str, str]]) -> str:
                 " or has it again"
             )
         if step["column"] == name:
-            return ""
+            break
     return ""
