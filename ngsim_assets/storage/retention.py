@@ -111,9 +111,15 @@ def vacuum(
         folding = folded()
         if folding.newest != base.version:
             continue
-        keep = kept(folding, keep_days, keep_versions, now) | {file.path for file in base.files}
+        live = {file.path for file in base.files}
+        keep = kept(folding, keep_days, keep_versions, now) | live
         named = {file.path: file for file in _named(folding)}
-        old = {path: named[path] for path in named.keys() - keep if path in on_disk}
+        old = {
+            path: file
+            for path, file in named.items()
+            if path in on_disk
+            and (path not in keep or (path not in live and folding.gave_up(file)))
+        }
         leftovers = {
             path: size
             for path, size in on_disk.items()
