@@ -27,6 +27,7 @@ class Holdings:
         self._by_place: dict[tuple[str, str | None], dict[str, int]] = defaultdict(dict)
         self._by_path: dict[str, set[str]] = defaultdict(set)
         self._by_content: dict[str, set[str]] = defaultdict(set)
+        self._by_packed: dict[str, set[str]] = defaultdict(set)
         self._by_size: dict[int, set[str]] = defaultdict(set)
         self._by_partition: dict[str, set[str]] = defaultdict(set)
         self._in_order: tuple[DeliveredFile, ...] | None = None
@@ -58,9 +59,13 @@ class Holdings:
         """Live deliveries of these bytes, unpacked."""
         return self._those(self._by_content.get(sha256, ()))
 
-    def of_size(self, size: int) -> list[DeliveredFile]:
-        """Live deliveries held by a path whose file has this size."""
-        return self._those(self._by_size.get(size, ()))
+    def of_packed(self, sha256: str) -> list[DeliveredFile]:
+        """Live deliveries held by a path whose file, as it lies there, has this hash."""
+        return self._those(self._by_packed.get(sha256, ()))
+
+    def has_size(self, size: int) -> bool:
+        """Whether a path whose file has this size holds any live delivery."""
+        return size in self._by_size
 
     def of_partition(self, partition: str) -> list[DeliveredFile]:
         """Live deliveries with rows of `partition`."""
@@ -129,12 +134,11 @@ class Holdings:
         self._in_order = None
 
     def _keys(self, file: DeliveredFile) -> Iterable[tuple[dict[object, set[str]], object]]:
-        paths = {claim.path for claim in file.claims}
-        sizes = {claim.size for claim in file.claims}
         for index, keys in (
             (self._by_content, {file.sha256}),
-            (self._by_path, paths),
-            (self._by_size, sizes),
+            (self._by_path, {claim.path for claim in file.claims}),
+            (self._by_packed, {claim.sha256 for claim in file.claims}),
+            (self._by_size, {claim.size for claim in file.claims}),
             (self._by_partition, file.partitions.keys()),
         ):
             for key in keys:

@@ -96,10 +96,10 @@ class LandingZone:
         with self._held() as holdings:
             return holdings.of_path(absolute(path))
 
-    def held_with_size(self, size: int) -> list[DeliveredFile]:
-        """Live deliveries that a path of this size holds."""
+    def has_size(self, size: int) -> bool:
+        """Whether any path of this size holds a live delivery; another file may be its copy."""
         with self._held() as holdings:
-            return holdings.of_size(size)
+            return holdings.has_size(size)
 
     def folders(self) -> frozenset[str]:
         """Names of the deliveries' folders as they lie there; nothing is opened."""

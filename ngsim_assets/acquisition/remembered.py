@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import TypeAdapter
@@ -43,7 +44,7 @@ class Remembered:
         self._rejected = root / "rejected"
         self.holdings = Holdings()
         self.rejections: dict[str, Rejection] = {}
-        self._read: dict[Path, tuple[_Identity, DeliveredFile | Rejection]] = {}
+        self._read = _read_below(os.path.abspath(root))  # noqa: PTH100  # nothing is followed
         self._epoch = b""
         self._offset = 0
         self._looked_like = b""
@@ -121,7 +122,7 @@ class Remembered:
             for name in _names(self._files)
         }
         self.holdings = Holdings({name: file for name, file in manifests.items() if file})
-        self.rejections.clear()
+        self.rejections = {}
         for name in _names(self._rejected):
             if name.endswith(".json"):
                 self.recall_rejection(name)
@@ -136,10 +137,10 @@ class Remembered:
         # a record is only ever replaced by a new file, so these tell its content
         identity = (state.st_ino, state.st_mtime_ns, state.st_size)
         known = self._read.get(path)
-        if known is not None and known[0] == identity and isinstance(known[1], kind):
-            return known[1]
+        if known is not None and known[0] == identity:
+            return cast("_Kind", known[1])
         try:
-            record = TypeAdapter(kind).validate_json(path.read_bytes())
+            record: _Kind = _reader_of(kind).validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise DamagedManifest(path, str(error)) from error
         self._read[path] = (identity, record)
@@ -152,6 +153,18 @@ class Remembered:
 def write_record(path: Path, record: DeliveredFile | Rejection) -> None:
     """Put `record` at `path`, in place of what was there."""
     write_atomically(path, json.dumps(asdict(record), indent=1, ensure_ascii=False))
+
+
+@cache
+def _read_below(root: str) -> dict[Path, tuple[_Identity, DeliveredFile | Rejection]]:
+    """Records this process has read: a run opens the same zone many times."""
+    return {}
+
+
+@cache
+def _reader_of(kind: type[DeliveredFile | Rejection]) -> TypeAdapter[Any]:
+    # making one takes longer than reading a hundred records with it
+    return TypeAdapter(kind)
 
 
 def _names(folder: Path) -> list[str]:

@@ -125,9 +125,7 @@ class FileIntake:
         """What the landing zone holds of this very file already, None if it has to be read."""
         if self._held:
             return self._known_here()
-        if any(self._agrees(file) for file in self._landing.held_with_size(self._state.size)):
-            return self._known_elsewhere()
-        return None
+        return self._known_elsewhere() if self._landing.has_size(self._state.size) else None
 
     def _known_here(self) -> list[Intake] | None:
         claims = [claim for file in self._held for claim in _claims_on(file, self._path)]
@@ -151,7 +149,7 @@ class FileIntake:
         intakes: list[Intake] = []
         packed = self._hash()
         with self._landing.changing() as change:
-            for file in change.holdings.of_size(self._state.size):
+            for file in change.holdings.of_packed(packed):
                 for claim in file.claims:
                     same = claim.sha256 == packed and self._agrees(file)
                     if same and not self._landing.is_unfinished(claim.path):
