@@ -27,6 +27,7 @@ from ngsim_assets.storage.errors import writing
 
 _LONGEST_CAUSE = 600
 _SHOWN = 5
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 NOTHING_LEFT_FAILED = "nothing_left_failed"
 """Name of the asset check that stands for every remembered failure."""
@@ -147,15 +148,24 @@ def finding(settings: Settings) -> Finding:
 
 
 def cause_of(error: RunError | None, run_id: str) -> str:
-    """The innermost error of a failed step in one line: what it says, or what kind it is."""
-    while error is not None and error.cause is not None:
+    """Why a step failed, in one line.
+
+    What the first of our own errors says that it was raised from, since that names the fix; the
+    kind and message of the innermost error where none is ours.
+    """
+    ours = {kind.__name__ for kind in _subclasses(NgsimAssetsError)} | {"Failure"}
+    innermost: RunError | None = None
+    while error is not None:
+        innermost = error
+        if error.cls_name in ours:
+            break
         error = error.cause
-    if error is None:
+    if innermost is None:
         return f"run {run_id} tells no reason"
-    kind, _, message = " ".join(error.message.split()).partition(": ")
-    known = error.cls_name in {kind.__name__ for kind in _subclasses(NgsimAssetsError)}
+    text = _COLOUR.sub("", " ".join(innermost.message.split()))
+    kind, _, message = text.partition(": ")
     told = message[:_LONGEST_CAUSE]
-    return told if known else f"{kind}: {told}; the traceback is with run {run_id}"
+    return told if error is not None else f"{kind}: {told}; the traceback is with run {run_id}"
 
 
 def _subclasses(kind: type[NgsimAssetsError]) -> Iterator[type[NgsimAssetsError]]:

@@ -222,20 +222,30 @@ def mended_builds(context: dg.SensorEvaluationContext, platform: HighwayPlatform
 
 def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
     run = context.dagster_run
-    steps = [
-        (str(event.step_key), cause_of(event.step_failure_data.error, run.run_id))
+    causes = {
+        str(event.step_key): cause_of(event.step_failure_data.error, run.run_id)
         for event in context.get_step_failure_events()
-    ]
+    }
+    if not causes:
+        going = _steps(context.instance, run.run_id, "IN_PROGRESS")
+        causes = dict.fromkeys(going or [UNKNOWN_STEP], _end_of(context))
+    now = datetime.now(UTC)
     return [
-        Failure(
-            recording=run.tags.get(_PARTITION, ""),
-            step=step,
-            cause=cause,
-            run_id=run.run_id,
-            time=datetime.now(UTC),
-        )
-        for step, cause in steps or [(UNKNOWN_STEP, context.failure_event.message or "")]
+        Failure(run.tags.get(_PARTITION, ""), step, cause, run.run_id, now)
+        for step, cause in causes.items()
     ]
+
+
+def _end_of(context: dg.RunFailureSensorContext) -> str:
+    """Why a run ended in which no step failed: what its launcher noticed, or who ended it said."""
+    noticed = context.instance.all_logs(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT
+    )
+    for event in reversed(noticed):
+        told = event.dagster_event.message if event.dagster_event is not None else None
+        if told and "Run execution process" in told:
+            return f"its process was lost: {told[told.index('Run') :].split('. ')[0]}"
+    return context.failure_event.message or "it ended without a word"
 
 
 def _is_mended(instance: dg.DagsterInstance, failure: Failure) -> bool:
@@ -255,12 +265,15 @@ def _is_mended(instance: dg.DagsterInstance, failure: Failure) -> bool:
         if failure.step == UNKNOWN_STEP:
             if run.is_success:
                 return True
-        elif any(
-            stats.status is not None and stats.status.value == "SUCCESS"
-            for stats in instance.get_run_step_stats(run.run_id, [failure.step])
-        ):
+        elif failure.step in _steps(instance, run.run_id, "SUCCESS"):
             return True
     return False
+
+
+def _steps(instance: dg.DagsterInstance, run_id: str, status: str) -> list[str]:
+    """Steps of a run that are in a status."""
+    found = instance.get_run_step_stats(run_id)
+    return [step.step_key for step in found if step.status and step.status.value == status]
 
 
 def _tell_of_failures(instance: dg.DagsterInstance, settings: Settings) -> None:
@@ -278,7 +291,7 @@ def _tell_of_failures(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 
 @dg.sensor(
-    minimum_interval_seconds=3 * _EVERY,
+    minimum_interval_seconds=_EVERY,
     default_status=_DEFAULT,
     description="Ends runs whose process died with the machine or the daemon: nobody else would, "
     "and their recordings would count as being built for ever.",
@@ -291,7 +304,9 @@ def lost_runs(context: dg.SensorEvaluationContext, platform: HighwayPlatform) ->
     ended = 0
     for run_id in dead:
         run = context.instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
+        if run is None:
+            continue  # another instance's
+        if not run.is_finished:
             if run_id not in seen_before:
                 continue  # whoever started it may be about to say so
             context.instance.report_run_failed(
@@ -316,7 +331,9 @@ def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -
     damages = upkeep.damages_in(tables)
     metadata: dict[str, dg.MetadataValue | int] = {
         "tables": _table([table.row() for table in tables]),
-        "bytes": sum(table.bytes for table in tables),
+        "bytes live": sum(table.live_bytes for table in tables),
+        "bytes of history": sum(table.history_bytes for table in tables),
+        "bytes freed": sum(table.freed_bytes for table in tables),
         "damaged files": len(damages),
         "recordings registered late": len(news),
     }

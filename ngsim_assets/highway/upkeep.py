@@ -1,7 +1,7 @@
-"""Looking after the lake: is everything as it was written, is anything in the way, how big is it.
+"""Looking after the lake: is everything as it was written, what is in the way, how big is it.
 
 Belongs here: what is done to every table, in which order, and what came of it. Does not belong
-here: how a table does it (storage), who asks for it (sensors.py, the command line).
+here: how a table does it (storage), who asks for it (sensors.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ngsim_assets.highway import model
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.catalog import write_catalog
+from ngsim_assets.storage.errors import DamagedFile
 from ngsim_assets.storage.parquet import Damage
 from ngsim_assets.storage.schema import Table
-
-Tell = Callable[[str], None]
+from ngsim_assets.storage.versions import DataVersionManager
 
 
 class DamageFound(NgsimAssetsError):
@@ -35,38 +35,45 @@ class TableUpkeep:
     """What upkeep found and did to one table.
 
     Attributes:
-        rows, files, bytes: live. damages: live files that are not as they were written.
-        swept: files that killed writers had left. versions: that can be read.
-        vacuumed, vacuumed_bytes: files of versions past retention that were removed.
+        damages: live files that are not as they were written.
+        rows, files, live_bytes: of the current version; 0 where its log is damaged.
+        versions, readable: how many there are, and how many of them can be read.
+        history_bytes: of files of earlier versions only.
+        swept: files that killed writers had left. vacuumed: files of versions past retention
+            that were removed. freed_bytes: of both.
     """
 
     table: str
-    rows: int
-    files: int
-    bytes: int
-    versions: int
-    damages: tuple[Damage, ...]
-    swept: int
-    vacuumed: int
-    vacuumed_bytes: int
+    damages: tuple[Damage, ...] = ()
+    rows: int = 0
+    files: int = 0
+    live_bytes: int = 0
+    versions: int = 0
+    readable: int = 0
+    history_bytes: int = 0
+    swept: int = 0
+    vacuumed: int = 0
+    freed_bytes: int = 0
 
     def row(self) -> dict[str, int | str]:
-        """For people and machines: a line of numbers."""
-        return {
-            "table": self.table,
-            "rows": self.rows,
-            "files": self.files,
-            "bytes": self.bytes,
-            "versions": self.versions,
-            "damaged": len(self.damages),
-            "swept": self.swept,
-            "vacuumed": self.vacuumed,
-            "vacuumed_bytes": self.vacuumed_bytes,
+        """For people and machines: the numbers in a line."""
+        numbers: dict[str, int | str] = {
+            name: value for name, value in vars(self).items() if isinstance(value, int)
         }
+        return {"table": self.table, "damaged": len(self.damages), **numbers}
+
+    def sentence(self) -> str:
+        """For people: what there is to say."""
+        said = [
+            f"{value:,} {name.replace('_', ' ')}"
+            for name, value in self.row().items()
+            if isinstance(value, int) and value
+        ]
+        return f"{self.table}: {', '.join(said) or 'empty'}"
 
 
 def upkeep(
-    platform: Platform, settings: Settings, tell: Tell = lambda line: None
+    platform: Platform, settings: Settings, tell: Callable[[str], object] = lambda line: None
 ) -> list[TableUpkeep]:
     """Verify every live file, sweep, vacuum by retention, write the catalog anew.
 
@@ -76,17 +83,17 @@ def upkeep(
     A table with damaged files is not vacuumed: an older version may be what mends it. Damage is
     part of the result and raises nothing. Raises DiskFull and ReadOnlyLake.
     """
-    tables: list[TableUpkeep] = []
+    manager = DataVersionManager(platform.lake)
+    done: list[TableUpkeep] = []
     for table in model.TABLES.values():
-        tables.append(_look_after(platform, settings, table))
-        done = ", ".join(
-            f"{value:,} {name}"
-            for name, value in tables[-1].row().items()
-            if value and name != "table"
-        )
-        tell(f"{table.name}: {done or 'empty'}")
-    write_catalog(platform.catalog, platform.lake, model.TABLES.values())
-    return tables
+        done.append(_look_after(platform, settings, manager, table))
+        tell(done[-1].sentence())
+    try:
+        write_catalog(platform.catalog, platform.lake, model.TABLES.values())
+    except DamagedFile:
+        if not damages_in(done):
+            raise
+    return done
 
 
 def damages_in(tables: Sequence[TableUpkeep]) -> list[Damage]:
@@ -94,18 +101,34 @@ def damages_in(tables: Sequence[TableUpkeep]) -> list[Damage]:
     return [damage for table in tables for damage in table.damages]
 
 
-def _look_after(platform: Platform, settings: Settings, table: Table) -> TableUpkeep:
-    damages = tuple(platform.lake.verify(table))
-    swept = platform.lake.sweep(table)
-    files = platform.lake.files(table)
+def _look_after(
+    platform: Platform, settings: Settings, manager: DataVersionManager, table: Table
+) -> TableUpkeep:
+    lake = platform.lake
+    damages = tuple(lake.verify(table))
+    try:
+        swept, vacuumed, freed = len(lake.sweep(table)), 0, 0
+        if not damages:
+            removed = manager.vacuum(
+                table, settings.keep_days, settings.keep_versions, run_id=platform.run_id
+            )
+            swept, vacuumed = swept + removed.leftovers, removed.files
+            freed = removed.bytes + removed.leftover_bytes
+        files = lake.files(table)
+        use = manager.use(table)
+    except DamagedFile as error:
+        told = damages or (Damage(table.name, {}, error.path, error.reason, error.fix),)
+        return TableUpkeep(table.name, told)
     return TableUpkeep(
         table=table.name,
+        damages=damages,
         rows=sum(file.rows for file in files),
         files=len(files),
-        bytes=sum(file.bytes for file in files),
-        versions=len(platform.lake.history(table)),
-        damages=damages,
-        swept=len(swept),
-        vacuumed=0,
-        vacuumed_bytes=0,
+        live_bytes=use.live,
+        versions=use.versions,
+        readable=use.readable,
+        history_bytes=use.history,
+        swept=swept,
+        vacuumed=vacuumed,
+        freed_bytes=freed,
     )
