@@ -1,35 +1,29 @@
 """The `ngsim` command: what the daemon does by itself, by hand; and questions to the tables.
 
-Belongs here: the application, how it fails, and the commands that drive Dagster. Commands that
-only read files and tables live with their domain (highway/commands.py).
+Belongs here: the application, how it fails, and the commands that run the asset graph. Does not
+belong here: how it is run (runs.py), commands that only read files and tables, which live with
+their domain (highway/commands.py).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-from uuid import uuid4
+from typing import Annotated, Literal
 
 import typer
 
-from ngsim_assets import __version__, console
+from ngsim_assets import __version__, console, runs
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import commands, gallery, overview, traffic_questions
+from ngsim_assets.highway import rollback as going_back
 from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.stages import open_platform
+from ngsim_assets.highway.questions import AsJson, Key, known_recording
+from ngsim_assets.highway.stages import open_platform, store_unassigned
 from ngsim_assets.settings import Settings, load_settings
-from ngsim_assets.storage.atomic import write_atomically
-from ngsim_assets.storage.errors import writing
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 app = typer.Typer(
     name="ngsim",
@@ -45,6 +39,27 @@ traffic_questions.add_to(app)
 Paths = Annotated[
     list[Path], typer.Argument(help="Files, archives or folders of NGSIM data.", show_default=False)
 ]
+MaybePaths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Files, archives or folders of NGSIM data; none: the incoming folder.",
+        show_default=False,
+    ),
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(help="Partition keys; none: all recordings.", show_default=False),
+]
+Force = Annotated[bool, typer.Option(help="Rebuild also what is up to date.")]
+TableName = Literal[
+    "raw_trajectories",
+    "validated_points",
+    "quarantine",
+    "cleaned_trajectories",
+    "trajectory_segments",
+    "traffic_state",
+    "quality_metrics",
+]
 Highway = Annotated[
     str | None,
     typer.Option(help="Site of files that do not name one, for example us-101."),
@@ -53,17 +68,6 @@ Recording = Annotated[
     str | None,
     typer.Option(help="Recording of files that hold one, for example 2005-06-15T0750."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
-
-
-class RunFailed(NgsimAssetsError):
-    """The asset graph stopped for a recording."""
-
-    def __init__(self, key: str, step: str, reason: str) -> None:
-        super().__init__(
-            f"{key}: {step} failed: {reason}",
-            "the tables before it are stored; correct the cause and run the same command again",
-        )
 
 
 class SomeFailed(NgsimAssetsError):
@@ -94,7 +98,7 @@ def _application(
 def init() -> None:
     """Create the data folder and Dagster's instance, safely also when several start at once."""
     settings = load_settings()
-    with _instance(settings):
+    with runs.open_instance(settings):
         pass
     console.note(f"data: {settings.data.resolve()}")
     console.note(f"DAGSTER_HOME: {os.environ['DAGSTER_HOME']}")
@@ -111,12 +115,12 @@ def register(
     """
     settings = load_settings()
     taken, failed = commands.take_in(settings, paths, highway, recording)
-    with _instance(settings) as instance:
-        keys = _register_all(settings, instance, taken)
+    with runs.open_instance(settings) as instance:
+        runs.register(settings, instance)
     if as_json:
         console.print_json([intake.summary() for intake in taken])
     else:
-        for key in keys:
+        for key in _keys_of(taken):
             typer.echo(str(key))
     if failed:
         raise SomeFailed("files", failed, failed + len(taken))
@@ -124,26 +128,122 @@ def register(
 
 @app.command(epilog="Example: ngsim ingest trajectories-0750am-0805am.txt rows.csv")
 def ingest(
-    paths: Paths,
+    paths: MaybePaths = None,
     highway: Highway = None,
     recording: Recording = None,
     as_json: AsJson = False,
-    force: Annotated[bool, typer.Option(help="Rebuild also what is up to date.")] = False,
+    force: Force = False,
 ) -> None:
-    """Take files in and build every table and report of the recordings that changed."""
+    """Take files in and build every table and report of the recordings that changed.
+
+    Without files: take in what waits in the incoming folder (NGSIM_INCOMING, below the data folder
+    by default), as the daemon does, and build whatever is out of date. A file there that cannot
+    be taken in is moved aside, with the reason beside it; files given by name stay where they are.
+    """
     settings = load_settings()
+    if not paths and (highway or recording):
+        raise typer.BadParameter("--highway and --recording say of which files: name them")
     taken, failed = commands.take_in(settings, paths, highway, recording)
-    with _instance(settings) as instance:
-        keys = _register_all(settings, instance, taken)
-        broken = _build(settings, instance, keys, force=force)
+    with runs.open_instance(settings) as instance:
+        runs.register(settings, instance)
+        keys = _keys_of(taken) if paths else _delivered(settings)
+        built = runs.build(settings, instance, keys, force=force)
+    shown = [key for key in keys if paths or key in built.reasons or key in _keys_of(taken)]
     opened = open_platform(settings)
-    rows = [overview.recording_summary(opened, key) for key in keys]
+    rows = [overview.recording_summary(opened, key) for key in shown]
     if as_json:
-        console.print_json({"files": [intake.summary() for intake in taken], "recordings": rows})
+        console.print_json(
+            {
+                "files": [intake.summary() for intake in taken],
+                "recordings": rows,
+                **built.summary(),
+            }
+        )
     else:
         console.print_table("Recordings", rows)
-    if failed or broken:
-        raise SomeFailed("files and recordings", failed + broken, failed + len(taken) + len(keys))
+    if failed or built.failed:
+        broken = failed + len(built.failed)
+        raise SomeFailed("files and recordings", broken, failed + len(taken) + len(keys))
+
+
+@app.command(epilog="Example: ngsim build 'us-101|2005-06-15T0750' --force")
+def build(keys: Keys = None, force: Force = False, as_json: AsJson = False) -> None:
+    """Build what is out of date of these recordings, or of all, and what hangs on it.
+
+    Out of date is what is missing, what was built from other rows, with other code or parameters
+    than there are now, and what has lost a file; ngsim status tells which. --force builds also what
+    is up to date: that mends damaged files and ends what a rollback holds.
+    """
+    settings = load_settings()
+    wanted = [known_recording(settings, key) for key in keys or ()]
+    with runs.open_instance(settings) as instance:
+        runs.register(settings, instance)
+        if not keys:
+            wanted = _delivered(settings)
+            store_unassigned(open_platform(settings))
+        built = runs.build(settings, instance, wanted, force=force)
+    opened = open_platform(settings)
+    rows = [overview.recording_summary(opened, key) for key in built.tables]
+    if as_json:
+        console.print_json({"recordings": rows, **built.summary()})
+    elif rows:
+        console.print_table("Built", rows)
+    if built.failed:
+        raise SomeFailed("recordings", len(built.failed), len(wanted))
+
+
+@app.command(epilog="Example: ngsim rollback 'us-101|2005-06-15T0750' --to @-1")
+def rollback(
+    key: Key,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="STATE",
+            help="@-1 (before the last run that changed anything), a time (2026-03-01T12:00, "
+            "UTC), or a version of its quality_metrics, or of --table: 12, v1.4.2.",
+        ),
+    ],
+    table: Annotated[TableName | None, typer.Option(help="Only this table.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and do nothing.")] = False,
+    build: Annotated[
+        bool, typer.Option(help="Rebuild here what hangs on it, or leave that to the daemon.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables of a recording, or one of them, what they were before.
+
+    The old files become live again as a new version, so this can itself be rolled back. They are
+    held: nothing rebuilds them while all stays as it is. New rows, other code or other parameters
+    end that, and so does ngsim build KEY --force. What hangs on the tables is rebuilt, and report,
+    corpus_summary and catalog are made again. If it is interrupted the same command finishes it.
+    """
+    settings = load_settings()
+    wanted = known_recording(settings, key)
+    plan = going_back.planned(open_platform(settings), settings, wanted, to, table)
+    if not dry_run and plan.changes:
+        with going_back.begun(settings, plan) as plan, runs.open_instance(settings) as instance:
+            built = runs.roll_back(settings, instance, wanted, plan, build=build)
+    else:
+        built = runs.Built()
+    told = {
+        "recording": key,
+        "to": to,
+        "done": plan.changes and not dry_run,
+        "tables": [step.row() for step in plan.steps],
+        **built.summary(),
+    }
+    if as_json:
+        console.print_json(told)
+    else:
+        console.print_table(f"Rollback of {key} to {to}", [step.row() for step in plan.steps])
+        if not plan.changes:
+            console.note(f"{key} is as it was then: nothing to do")
+        elif dry_run:
+            console.note("nothing was done: --dry-run")
+        else:
+            console.note(f"held until something new comes, or: ngsim build '{key}' --force")
+    if built.failed:
+        raise SomeFailed("recordings", len(built.failed), 1)
 
 
 @app.command(epilog="Example: ngsim demo --minutes 15")
@@ -163,11 +263,12 @@ def demo(
     os.environ["NGSIM_DATA"] = str(settings.data.absolute())
     source = commands.simulate_demo(settings, minutes=minutes, seed=seed, faults=faults)
     taken, failed = commands.take_in(settings, [source], None, None)
-    with _instance(settings) as instance:
-        keys = _register_all(settings, instance, taken)
-        broken = _build(settings, instance, keys, force=False)
-    if failed or broken:
-        raise SomeFailed("steps of the demo", failed + broken, 1 + len(keys))
+    keys = _keys_of(taken)
+    with runs.open_instance(settings) as instance:
+        runs.register(settings, instance)
+        built = runs.build(settings, instance, keys)
+    if failed or built.failed:
+        raise SomeFailed("steps of the demo", failed + len(built.failed), 1 + len(keys))
     commands.show_demo(settings, keys)
 
 
@@ -194,135 +295,14 @@ def main() -> None:
     raise SystemExit(code or 0)
 
 
-def _register_all(
-    settings: Settings, instance: dg.DagsterInstance, taken: list[Intake]
-) -> list[PartitionKey]:
-    from ngsim_assets.highway.resources import register as register_partition
-
-    landing = open_platform(settings).landing
-    keys = sorted({key for intake in taken for key in intake.keys}, key=str)
-    for key in keys:
-        rows = sum(delivery.rows for delivery in landing.deliveries(str(key)))
-        register_partition(instance, key, landing.partition_hash(str(key)), rows)
-    return keys
+def _keys_of(taken: Iterable[Intake]) -> list[PartitionKey]:
+    """Recordings of the files that were taken in, sorted."""
+    return sorted({key for intake in taken for key in intake.keys}, key=str)
 
 
-def _build(
-    settings: Settings, instance: dg.DagsterInstance, keys: list[PartitionKey], *, force: bool
-) -> int:
-    """Run the graph for every key that is not up to date; how many failed."""
-    stale = [key for key in keys if force or overview.stale_tables(open_platform(settings), key)]
-    if len(stale) < len(keys):
-        console.note(f"{len(keys) - len(stale)} of {len(keys)} recordings are up to date")
-    if not stale:
-        return 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ngsim_assets.definitions import BUILD_RECORDING, SUMMARISE_CORPUS, defs
-
-        build, summarise = (
-            defs.resolve_job_def(name) for name in (BUILD_RECORDING, SUMMARISE_CORPUS)
-        )
-    failed = 0
-    with console.past_capture(), console.step_progress() as progress:
-        task = progress.add_task("building", total=len(stale) * len(build.nodes))
-        for place, key in enumerate(stale):
-
-            def show(step: str, key: PartitionKey = key) -> None:
-                progress.update(task, description=f"{key} {step}", advance=1)
-
-            try:
-                _run(build, instance, str(key), show)
-            except RunFailed as error:
-                failed += 1
-                console.fail(error, debug=False)
-            progress.update(task, completed=(place + 1) * len(build.nodes))
-        progress.update(task, description="summarising the corpus")
-        _run(summarise, instance, None)
-    return failed
-
-
-def _run(
-    job: dg.JobDefinition,
-    instance: dg.DagsterInstance,
-    key: str | None,
-    show: Callable[[str], None] = lambda step: None,
-) -> None:
-    """Run `job` in this process, telling `show` the name of each step as it starts."""
-
-    def listen(event: dg.EventLogEntry) -> None:
-        if event.dagster_event is not None and event.dagster_event.is_step_start:
-            show(str(event.dagster_event.step_key))
-
-    run_id = str(uuid4())
-    instance.add_event_listener(run_id, listen)
-    result = job.execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        partition_key=key,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
-    if result.success:
-        return
-    for event in result.all_events:
-        if event.is_step_failure:
-            raise RunFailed(key or "corpus", str(event.step_key), _cause(event, result.run_id))
-    raise RunFailed(key or "corpus", "the run", "no step says why; see the Dagster UI")
-
-
-def _cause(event: dg.DagsterEvent, run_id: str) -> str:
-    """The innermost error of a failed step in one line: what it says, or what kind it is."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return f"run {run_id} tells no reason"
-    kind, _, message = error.message.strip().partition(": ")
-    known = error.cls_name in {kind.__name__ for kind in _subclasses(NgsimAssetsError)}
-    return message if known else f"{kind}: {message}; the traceback is with run {run_id}"
-
-
-def _subclasses(kind: type[NgsimAssetsError]) -> Iterator[type[NgsimAssetsError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _subclasses(child)
-
-
-@contextmanager
-def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance; DAGSTER_HOME defaults to a folder inside the data folder.
-
-    A fresh SQLite instance opened by several processes at once breaks for good, so opening is
-    done under a lock.
-    """
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-        os.environ["DAGSTER_HOME"] = str(home)
-        with (home / ".opening.lock").open("w") as lock, warnings.catch_warnings():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (home / "dagster.yaml").exists():
-                write_atomically(home / "dagster.yaml", _instance_configuration())
-            warnings.simplefilter("ignore")
-            import dagster as dg
-
-            instance = dg.DagsterInstance.get()
-    try:
-        yield instance
-    finally:
-        instance.dispose()
-
-
-def _instance_configuration() -> str:
-    """The project's dagster.yaml: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parent
-    found = [
-        path
-        for path in (package / "dagster.yaml", package.parent / "dagster.yaml")
-        if path.exists()
-    ]
-    return found[0].read_text() if found else ""
+def _delivered(settings: Settings) -> list[PartitionKey]:
+    """Every recording that the landing zone holds rows of, sorted."""
+    return [PartitionKey.parse(key) for key in open_platform(settings).landing.partitions()]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from rich.progress import TaskID
 
 from ngsim_assets import console
 from ngsim_assets.highway import (
+    incoming,
     intake,
+    lineage_questions,
     migration_commands,
     model,
     questions,
@@ -24,6 +26,7 @@ from ngsim_assets.highway import (
     reporting,
     scores,
     stages,
+    version_questions,
 )
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
 from ngsim_assets.highway.keys import PartitionKey
@@ -49,16 +52,22 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
     report_questions.add_to(app)
     questions.add_to(app)
+    lineage_questions.add_to(app)
     scores.add_to(app)
     migration_commands.add_to(app)
+    version_questions.add_to(app)
 
 
 def take_in(
-    settings: Settings, paths: Sequence[Path], highway: str | None, recording: str | None
+    settings: Settings,
+    paths: Sequence[Path] | None,
+    highway: str | None = None,
+    recording: str | None = None,
 ) -> tuple[list[Intake], int]:
     """Take files into the landing zone with a progress bar; what came in, and how many failed.
 
-    Rows of no recording go to quarantine at once.
+    Without `paths` those that wait in the incoming folder. Rows of no recording go to quarantine
+    at once.
     """
     platform = stages.open_platform(settings)
     taken: list[Intake] = []
@@ -73,15 +82,23 @@ def take_in(
                 bars[seen.path, seen.name] = bar
             progress.update(bar, completed=seen.bytes_done)
 
-        for result in intake.take_in_all(
-            paths, platform.landing, highway=highway, recording=recording, progress=show
-        ):
+        results = (
+            intake.take_in_all(
+                paths, platform.landing, highway=highway, recording=recording, progress=show
+            )
+            if paths
+            else incoming.load(platform, settings, progress=show, on_wait=console.note)
+        )
+        for result in results:
             if isinstance(result, Rejected):
                 failed += 1
                 console.fail(result.error, debug=False)
-            else:
+                if result.aside is not None:
+                    console.note(f"moved to {console.shown_path(result.aside)}")
+                continue
+            if isinstance(result, Intake):
                 taken.append(result)
-                console.note(result.sentence())
+            console.note(result.sentence())
     stages.store_unassigned(platform)
     return taken, failed
 

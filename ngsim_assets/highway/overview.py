@@ -6,12 +6,23 @@ Belongs here: reading what stages recorded. Does not belong here: what makes a t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
 from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway import model
+from ngsim_assets.highway.assessment.metrics import CLEANED
+from ngsim_assets.highway.assessment.rating import QUALITY_SCORE
+from ngsim_assets.highway.data_versions import table_of
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.reporting import corpus_row, report_folder
-from ngsim_assets.highway.stages import Platform
-from ngsim_assets.highway.staleness import standings
+from ngsim_assets.highway.reporting import corpus_row, report_folder, summarised
+from ngsim_assets.highway.stages import CODE_VERSIONS, Platform
+from ngsim_assets.highway.staleness import ASSETS, Standing, partition_of, standings
 from ngsim_assets.quality.report import DataQualityReport
+from ngsim_assets.storage.live import live_commits
+from ngsim_assets.storage.parquet import Commit
+from ngsim_assets.storage.schema import Table
 
 
 class NoReport(NgsimAssetsError):
@@ -19,6 +30,24 @@ class NoReport(NgsimAssetsError):
 
     def __init__(self, key: PartitionKey) -> None:
         super().__init__(f"{key} has no report yet", f"make it: ngsim build '{key}'")
+
+
+class LiveTables:
+    """What is live of every recording in every table, read once: for questions about many."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._commits = {
+            table: live_commits(platform.lake, table) for table in map(table_of, ASSETS)
+        }
+
+    def current(self, table: Table, partition: Mapping[str, str]) -> Commit | None:
+        """As `ParquetStorage.current`, at the moment this was made."""
+        return self._commits[table].get(tuple(partition[name] for name in table.identity))
+
+    def rows(self, asset: str, key: PartitionKey) -> int:
+        """Rows of a recording, as the log tells them."""
+        commit = self.current(table_of(asset), partition_of(asset, key))
+        return commit.rows if commit is not None else 0
 
 
 def recording_summary(platform: Platform, key: PartitionKey) -> dict[str, object]:
@@ -36,9 +65,60 @@ def recording_summary(platform: Platform, key: PartitionKey) -> dict[str, object
     }
 
 
+def recording_summaries(
+    platform: Platform, keys: Iterable[PartitionKey], live: LiveTables
+) -> dict[PartitionKey, dict[str, object]]:
+    """`recording_summary` of many, by the numbers in the log and one look at all metrics."""
+    scored = (pl.col("metric") == QUALITY_SCORE) & (pl.col("stage") == CLEANED)
+    told = {
+        (highway, recording): (failed, score)
+        for highway, recording, failed, score in platform.lake.scan(model.QUALITY_METRICS)
+        .group_by("highway_id", "recording")
+        .agg((~pl.col("passed")).sum(), pl.col("value").filter(scored).first())
+        .collect()
+        .iter_rows()
+    }
+    return {
+        key: {
+            "recording": str(key),
+            "raw": live.rows("raw_trajectories", key),
+            "validated": live.rows("validated_points", key),
+            "quarantined": live.rows("quarantine", key),
+            "cleaned": live.rows("cleaned_trajectories", key),
+            "trajectories": live.rows("trajectory_segments", key),
+            **dict(
+                zip(
+                    ("metrics failed", "score"),
+                    told.get((key.highway_id, key.recording), (0, None)),
+                    strict=True,
+                )
+            ),
+        }
+        for key in keys
+    }
+
+
+def standings_of(
+    platform: Platform, keys: Iterable[PartitionKey], live: LiveTables | None = None
+) -> dict[PartitionKey, list[Standing]]:
+    """`standings` of many recordings, of which the tables are read once."""
+    seen = live or LiveTables(platform)
+    return {key: standings(platform, key, current=seen.current) for key in keys}
+
+
 def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
     """Tables of a recording that a build would write, in building order; see `staleness`."""
     return [standing.table.name for standing in standings(platform, key) if standing.reasons]
+
+
+def summary_is_current(platform: Platform) -> bool:
+    """Whether `corpus_summary` tells of what the tables hold now."""
+    commit = platform.lake.current(model.CORPUS_SUMMARY, {})
+    if commit is None:
+        return not platform.landing.partitions()
+    return commit.provenance.sources == summarised(platform) and (
+        commit.provenance.code_version == CODE_VERSIONS[model.CORPUS_SUMMARY.name]
+    )
 
 
 def stored_report(platform: Platform, key: PartitionKey) -> DataQualityReport:

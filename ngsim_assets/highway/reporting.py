@@ -6,12 +6,13 @@ here: what is measured (assess.py), what a report looks like (quality/report.py)
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import polars as pl
 
 from ngsim_assets import __version__
-from ngsim_assets.highway import assess
+from ngsim_assets.highway import assess, sql_catalog
 from ngsim_assets.highway.assessment.metrics import CLEANED
 from ngsim_assets.highway.assessment.rating import QUALITY_SCORE, with_scores
 from ngsim_assets.highway.keys import PartitionKey
@@ -39,7 +40,6 @@ from ngsim_assets.highway.stages import (
 )
 from ngsim_assets.highway.validation.validation_rules import validation_rules
 from ngsim_assets.quality.report import DataQualityReport, Origin, SourceFile
-from ngsim_assets.storage import catalog
 from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.parquet import Commit, Provenance
 from ngsim_assets.storage.schema import Table
@@ -137,16 +137,31 @@ def store_corpus_summary(platform: Platform) -> Commit:
 
     Both speak of the lake as a whole, so both are made when recordings have changed.
     """
+    told_of = summarised(platform)  # before reading: what changes meanwhile is not told
     keys = [PartitionKey.parse(key) for key in platform.landing.partitions()]
     rows = [corpus_row(platform, key) for key in keys]
     commit = platform.lake.replace(
         CORPUS_SUMMARY,
         {},
         [pl.DataFrame(rows, schema=CORPUS_SUMMARY.schema, orient="row")] if rows else [],
-        Provenance(run_id=platform.run_id, code_version=CODE_VERSIONS["corpus_summary"]),
+        Provenance(
+            run_id=platform.run_id,
+            code_version=CODE_VERSIONS["corpus_summary"],
+            sources=told_of,
+        ),
     )
-    catalog.write_catalog(platform.catalog, platform.lake, TABLES.values())
+    sql_catalog.write(platform)
     return commit
+
+
+def summarised(platform: Platform) -> tuple[str, ...]:
+    """One hash for all that a summary of the corpus made now would tell of."""
+    tables = (table for table in TABLES.values() if table.partition_by)
+    content = hashlib.sha256("\n".join(platform.landing.partitions()).encode())
+    for table in tables:
+        for path in sorted(file.path for file in platform.lake.files(table)):
+            content.update(path.encode())
+    return (content.hexdigest(),)
 
 
 def corpus_row(platform: Platform, key: PartitionKey) -> dict[str, object]:

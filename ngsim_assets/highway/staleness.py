@@ -34,7 +34,7 @@ TOGETHER = frozenset({model.VALIDATED_POINTS.name, model.QUARANTINE.name})
 """Assets of one step, which writes both: each row is in one of them."""
 
 Current = Callable[[Table, Mapping[str, str]], Commit | None]
-Why = Literal["missing", "damaged", "input", "code", "parameters", "report"]
+Why = Literal["missing", "damaged", "input", "code", "parameters", "report", "follows"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def standings(
         if commit is None:
             reasons.append(Reason("missing", "never built"))
         elif source in changing:
-            reasons.append(Reason("input", f"{source} is out of date"))
+            reasons.append(Reason("follows", f"{source} is out of date"))
         else:
             wanted = would_be_built(platform, asset, key, content[source])
             if _as_built(platform, asset, key, commit) != wanted:
