@@ -17,7 +17,7 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import answers, model, overview, stages
+from ngsim_assets.highway import answers, model, overview, sql_catalog, stages
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
@@ -25,8 +25,8 @@ from ngsim_assets.highway.validate import rules_table
 from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
-from ngsim_assets.storage import catalog
 from ngsim_assets.storage.schema import documentation_of
+from ngsim_assets.storage.versions import DataVersionManager
 
 Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
@@ -78,14 +78,24 @@ def query(
         Literal["table", "csv", "json"], typer.Option("--format", help="Form of the answer.")
     ] = "table",
     as_json: AsJson = False,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VERSION",
+            help="A time (2026-03-01T12:00, UTC): every table as it was then. Or TABLE@12, "
+            "TABLE@v1.2.0, TABLE@-1; may be given several times.",
+        ),
+    ] = None,
 ) -> None:
-    """Ask the tables in SQL (DuckDB); every table is a view of its current version."""
+    """Ask the tables in SQL (DuckDB); every table is a view of its current version.
+
+    With --version TABLE is the version asked for, and now.TABLE the current one; "TABLE@12", in
+    quotes, is that version where several are asked for. `FROM catalog.lineage` and the other
+    listings tell what there is and what it was made from.
+    """
     import duckdb
 
-    settings = load_settings()
-    with catalog.connect(
-        stages.open_platform(settings).lake, list(model.TABLES.values())
-    ) as connection:
+    with sql_catalog.ask(stages.open_platform(load_settings()), sql, version or []) as connection:
         try:
             answer = connection.sql(sql)
             frame = answer.pl() if answer is not None else pl.DataFrame()
@@ -113,16 +123,19 @@ def vehicle(
         Path | None, typer.Option(help="Write CSV or Parquet here, by its ending.")
     ] = None,
     as_json: AsJson = False,
+    version: Annotated[
+        str, typer.Option(help="Of the recording in that table: @-1, 12, v1.2.0 or a time (UTC).")
+    ] = "",
 ) -> None:
     """One vehicle's trajectory."""
     answers.check_ending(output)
     settings = load_settings()
     wanted = known_recording(settings, key)
+    read, place = model.TABLES[table], stages.identity(wanted)
+    lake = stages.open_platform(settings).lake
+    number = DataVersionManager(lake).find(read, version, place).number if version else None
     rows = (
-        stages.open_platform(settings)
-        .lake.scan(model.TABLES[table], stages.identity(wanted))
-        .filter(pl.col("vehicle_id") == vehicle_id)
-        .collect()
+        lake.scan(read, place, version=number).filter(pl.col("vehicle_id") == vehicle_id).collect()
     )
     if rows.is_empty():
         raise NoSuchVehicle(wanted, vehicle_id, table)

@@ -1,12 +1,14 @@
-"""The lake as DuckDB sees it: one view per table over its current version, and what it holds.
+"""The lake as DuckDB sees it: a view per table, of now or of then, and listings of what it holds.
 
-Belongs here: SQL over lists of live files. DuckDB needs its delta extension for nothing: the
-log is read here, the views name plain Parquet files. Does not belong here: any domain's query.
+Belongs here: SQL over lists of files. DuckDB needs its delta extension for nothing: the log is
+read here, the views name plain Parquet files. Does not belong here: what the listings say
+(listings.py), any domain's query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,97 +17,110 @@ import polars as pl
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
 from ngsim_assets.storage.errors import writing
-from ngsim_assets.storage.manifest import DataFile, Version
+from ngsim_assets.storage.evolution import Picked
+from ngsim_assets.storage.lineage import records_about
+from ngsim_assets.storage.listings import Listing, listings
+from ngsim_assets.storage.manifest import DataFile, Lineage
 from ngsim_assets.storage.parquet import ParquetStorage
-from ngsim_assets.storage.schema import Table, documentation_of
+from ngsim_assets.storage.schema import Table
 
 if TYPE_CHECKING:
     import duckdb
 
+NOT_YET = -1
+"""In place of a version: the time before the table's first."""
+
 _TYPES: dict[pl.DataType, str] = {
+    pl.Int8(): "TINYINT",
+    pl.Int16(): "SMALLINT",
     pl.Int32(): "INTEGER",
     pl.Int64(): "BIGINT",
+    pl.Float32(): "FLOAT",
     pl.Float64(): "DOUBLE",
     pl.Boolean(): "BOOLEAN",
     pl.Date(): "DATE",
     pl.String(): "VARCHAR",
 }
 
-_FILES = {
-    "table_name": pl.String(),
-    "partition": pl.String(),
-    "path": pl.String(),
-    "rows": pl.Int64(),
-    "bytes": pl.Int64(),
-    "sha256": pl.String(),
-    "version": pl.Int64(),
-    "run_id": pl.String(),
-    "code_version": pl.String(),
-    "written": pl.Datetime("us", "UTC"),
-}
-_TABLES = {
-    "table_name": pl.String(),
-    "description": pl.String(),
-    "version": pl.Int64(),
-    "rows": pl.Int64(),
-    "files": pl.Int64(),
-    "bytes": pl.Int64(),
-    "partitions": pl.Int64(),
-    "partition_by": pl.List(pl.String()),
-    "sort_by": pl.List(pl.String()),
-}
-_COLUMNS = {
-    "table_name": pl.String(),
-    "column_name": pl.String(),
-    "type": pl.String(),
-    "unit": pl.String(),
-    "resolution": pl.Float64(),
-    "nullable": pl.Boolean(),
-    "description": pl.String(),
-}
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a DuckDB over a lake shows.
+
+    Attributes:
+        tables: each is a view of its name.
+        more: listings beside the lake's own, by name: `catalog.<name>`.
+        at: by name of a view, the table it shows and the version of it (or NOT_YET). A view of a
+            table's own name takes the place of the current one, which is then to be found in the
+            schema `now`.
+    """
+
+    storage: ParquetStorage
+    tables: Sequence[Table]
+    more: Mapping[str, Listing] = field(default_factory=dict[str, Listing])
+    at: Mapping[str, tuple[Table, int]] = field(default_factory=dict[str, "tuple[Table, int]"])
+
+    @property
+    def listings(self) -> dict[str, Listing]:
+        """Every listing by name."""
+        return {**listings(self.storage, self.tables), **self.more}
+
+    @property
+    def views(self) -> dict[str, tuple[Table, int | None]]:
+        """Every view by name: its table and the version it shows, None for the current one."""
+        current: dict[str, tuple[Table, int | None]] = {t.name: (t, None) for t in self.tables}
+        now = {f"now.{name}": current[name] for name in self.at if name in current}
+        return {**current, **self.at, **now}
 
 
-def connect(storage: ParquetStorage, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
+def connect(
+    storage: ParquetStorage,
+    tables: Iterable[Table],
+    *,
+    more: Mapping[str, Listing] | None = None,
+    at: Mapping[str, tuple[Table, int]] | None = None,
+    sql: str = "",
+) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with a view per table: rows can be read through it, not changed.
 
-    Beside the tables there are `catalog.tables`, `catalog.columns` and `catalog.files`. Views
-    are of the version that is current now: `refresh` moves them on. Times are shown in UTC.
+    Beside the tables there are listings: `catalog.tables`, `.columns`, `.files`, `.versions`,
+    `.lineage` and `.rolled_back`. Views are of the version that is current now: `refresh` moves
+    them on. Times are shown in UTC.
+
+    Args:
+        more, at: see `Catalog`. An older version has the columns it had, NULL for those that
+            the model has got since.
+        sql: what is to be asked. If given, only what it names is made, which is quicker.
+
+    Raises UnknownVersion, VacuumedVersion, DamagedFile.
     """
     import duckdb
 
+    catalog = Catalog(storage, list(tables), more or {}, at or {})
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    refresh(connection, storage, tables)
+    _fill(connection, catalog, _named_in(connection, sql, catalog) if sql else None)
     return connection
 
 
 def refresh(
-    connection: duckdb.DuckDBPyConnection, storage: ParquetStorage, tables: Iterable[Table]
+    connection: duckdb.DuckDBPyConnection,
+    storage: ParquetStorage,
+    tables: Iterable[Table],
+    *,
+    more: Mapping[str, Listing] | None = None,
 ) -> None:
     """Point every view at the current version of its table, all at once."""
-    tables = list(tables)
-    frames = {
-        "tables": _described(storage, tables),
-        "columns": _documented(tables),
-        "files": _listed(storage, tables),
-    }
-    connection.execute("BEGIN")
-    try:
-        connection.execute("CREATE SCHEMA IF NOT EXISTS catalog")
-        for name, frame in frames.items():
-            connection.register("listing", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-            connection.execute(f"CREATE OR REPLACE TABLE catalog.{name} AS FROM listing")
-            connection.unregister("listing")
-        for table in tables:
-            view = f"CREATE OR REPLACE VIEW {_quoted(table.name)} AS {_rows(storage, table)}"
-            connection.execute(view)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    _fill(connection, Catalog(storage, list(tables), more or {}))
 
 
-def write_catalog(path: Path, storage: ParquetStorage, tables: Iterable[Table]) -> None:
+def write_catalog(
+    path: Path,
+    storage: ParquetStorage,
+    tables: Iterable[Table],
+    *,
+    more: Mapping[str, Listing] | None = None,
+) -> None:
     """Put the same views into a DuckDB file that any DuckDB client opens.
 
     The file at `path` is replaced as a whole; who has it open keeps the old one. Its views
@@ -121,7 +136,7 @@ def write_catalog(path: Path, storage: ParquetStorage, tables: Iterable[Table]) 
             make_folder(path.parent)
             with duckdb.connect() as connection:
                 connection.execute(f"ATTACH {_text(str(temporary))} AS target; USE target")
-                refresh(connection, storage, tables)
+                refresh(connection, storage, tables, more=more)
                 connection.execute("USE memory; DETACH target")
             sync_file(temporary)
             temporary.replace(path)
@@ -130,89 +145,110 @@ def write_catalog(path: Path, storage: ParquetStorage, tables: Iterable[Table]) 
         temporary.unlink(missing_ok=True)
 
 
-def _rows(storage: ParquetStorage, table: Table) -> str:
-    """SELECT of the table's rows: its columns, in order and type."""
-    nothing = ", ".join(
-        f"NULL::{_sql_type(dtype)} AS {_quoted(name)}" for name, dtype in table.schema.items()
-    )
-    nothing = f"SELECT {nothing} WHERE false"
-    files = storage.files(table)
+def _fill(
+    connection: duckdb.DuckDBPyConnection, catalog: Catalog, only: Collection[str] | None = None
+) -> None:
+    """Make the views and listings, or those of them that are named, all at once."""
+    views, made = catalog.views, catalog.listings
+    names = [*views, *(f"catalog.{name}" for name in made)] if only is None else only
+    # first everything that is asked of the lake, which may fail, then one short transaction
+    rows = {name: _rows(catalog.storage, *views[name]) for name in names if name in views}
+    frames = {name: made[name.removeprefix("catalog.")]() for name in names if name not in views}
+    connection.execute("BEGIN")
+    try:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS catalog")
+        if any(name.startswith("now.") for name in rows):
+            connection.execute("CREATE SCHEMA IF NOT EXISTS now")
+        for name, frame in frames.items():
+            connection.register("listing", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM listing")
+            connection.unregister("listing")
+        for name, select in rows.items():
+            place = f"now.{_quoted(name[4:])}" if name.startswith("now.") else _quoted(name)
+            connection.execute(f"CREATE OR REPLACE VIEW {place} AS {select}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _named_in(connection: duckdb.DuckDBPyConnection, sql: str, catalog: Catalog) -> set[str] | None:
+    """Views and listings that a statement names; None if it may be about all of them."""
+    import duckdb
+
+    known = {*catalog.views, *(f"catalog.{name}" for name in catalog.listings)}
+    try:
+        named = {name.replace('"', "") for name in connection.get_table_names(sql, qualified=True)}
+    except duckdb.Error:
+        return None
+    return named if named and named <= known else None
+
+
+def _rows(storage: ParquetStorage, table: Table, version: int | None) -> str:
+    """SELECT of the rows of a version: its columns, in order and type."""
+    log = storage.log(table)
+    if version == NOT_YET:
+        return _nothing(table.schema)
+    snapshot = log.current() if version is None else log.at(version)
+    if snapshot is None:
+        return _nothing(table.schema)
+    files = storage.files(table, version=version)
+    view = log.view_as_it_was(snapshot) if version is not None else log.view(snapshot)
     if not files:
-        return nothing
+        return _nothing(view.schema)
+    types = snapshot.stored.schema
+    hive = {name: types[name] for name in snapshot.stored.partition_by}
     paths = ", ".join(
         _text(str((storage.root / table.name / file.path).resolve())) for file in files
     )
-    hive = ", ".join(
-        f"{_text(name)}: {_sql_type(table.schema[name])}" for name in table.partition_by
-    )
-    options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
-    # every name and path below is quoted above
-    if not storage.has_columns(table) or _differ_in_columns(files, storage.history(table)):
-        # opens every file, so only where it must; the empty half adds what no file has yet
-        options += ", union_by_name = true"
-        return f"{nothing} UNION ALL BY NAME SELECT * FROM read_parquet([{paths}]{options})"  # noqa: S608
-    columns = ", ".join(_quoted(name) for name in table.schema.names())
+    folders = ", ".join(f"{_text(name)}: {_sql_type(dtype)}" for name, dtype in hive.items())
+    options = f", hive_partitioning = true, hive_types = {{{folders}}}" if hive else ""
+    columns = ", ".join(_selected(column, types) for column in view.columns)
+    # every name and path here is quoted
+    if not _have_columns(storage, table, snapshot.version, files):
+        # opens every file, so only where it must; the empty half adds what no file has
+        given = f"{_nothing(types)} UNION ALL BY NAME SELECT * FROM"
+        return (
+            f"SELECT {columns} FROM ({given} read_parquet([{paths}]{options},"  # noqa: S608
+            " union_by_name = true))"
+        )
     return f"SELECT {columns} FROM read_parquet([{paths}]{options})"  # noqa: S608
 
 
-def _differ_in_columns(files: Iterable[DataFile], history: Sequence[Version]) -> bool:
-    """Whether some of the files were written before the table was given its newest column."""
-    widened = max((v.version for v in history if v.operation == "add column"), default=-1)
-    written = {v.write: v.version for v in history}
-    return any(written.get(file.write, -1) < widened for file in files)
+def _nothing(schema: Mapping[str, pl.DataType]) -> str:
+    columns = ", ".join(
+        f"NULL::{_sql_type(dtype)} AS {_quoted(name)}" for name, dtype in schema.items()
+    )
+    return f"SELECT {columns} WHERE false"
 
 
-def _described(storage: ParquetStorage, tables: Iterable[Table]) -> pl.DataFrame:
-    rows: list[dict[str, object]] = []
-    for table in tables:
-        files = storage.files(table)
-        history = storage.history(table)
-        rows.append(
-            {
-                "table_name": table.name,
-                "description": table.description,
-                "version": history[0].version if history else None,
-                "rows": sum(file.rows for file in files),
-                "files": len(files),
-                "bytes": sum(file.bytes for file in files),
-                "partitions": len(storage.partitions(table)),
-                "partition_by": list(table.partition_by),
-                "sort_by": list(table.sort_by),
-            }
-        )
-    return pl.DataFrame(rows, schema=_TABLES)
+def _selected(column: Picked, types: Mapping[str, pl.DataType]) -> str:
+    name = _quoted(column.name)
+    if not column.source:
+        return f"NULL::{_sql_type(column.dtype)} AS {name}"
+    if types[column.source] != column.dtype:  # wider: every value fits unchanged
+        return f"{_quoted(column.source)}::{_sql_type(column.dtype)} AS {name}"
+    return name if column.source == column.name else f"{_quoted(column.source)} AS {name}"
 
 
-def _documented(tables: Iterable[Table]) -> pl.DataFrame:
-    rows = [
-        {"table_name": table.name, "column_name": row["column"], **row}
-        for table in tables
-        for row in documentation_of(table)
-    ]
-    return pl.DataFrame(rows, schema=_COLUMNS)
+def _have_columns(
+    storage: ParquetStorage, table: Table, version: int, files: Iterable[DataFile]
+) -> bool:
+    """Whether all files were written since the table's columns last changed."""
+    sought = {file.write for file in files}
+    for record in storage.log(table).records(version):
+        sought -= set(_written(record.lineage)) if record.lineage else set()
+        if not sought:
+            return True
+        if record.schema is not None:
+            return False
+    return False
 
 
-def _listed(storage: ParquetStorage, tables: Iterable[Table]) -> pl.DataFrame:
-    rows: list[dict[str, object]] = []
-    for table in tables:
-        written = {v.write: v for v in storage.history(table) if v.operation == "replace"}
-        for file in storage.files(table):
-            version = written.get(file.write)
-            rows.append(
-                {
-                    "table_name": table.name,
-                    "partition": "|".join(file.partition[name] for name in table.identity),
-                    "path": str((storage.root / table.name / file.path).resolve()),
-                    "rows": file.rows,
-                    "bytes": file.bytes,
-                    "sha256": file.sha256,
-                    "version": version.version if version else None,
-                    "run_id": version.provenance.run_id if version else None,
-                    "code_version": version.provenance.code_version if version else None,
-                    "written": version.timestamp if version else None,
-                }
-            )
-    return pl.DataFrame(rows, schema=_FILES)
+def _written(lineage: Lineage) -> Iterator[str]:
+    """Writes whose files came with a commit: a rollback or a confirmation names older ones."""
+    if lineage.operation in {"replace", "migrate"}:
+        yield from (record.write for record in records_about(lineage))
 
 
 def _sql_type(dtype: pl.DataType) -> str:
