@@ -4,20 +4,28 @@ Each asset is the stage of the same name (stages.py) for one highway and recordi
 Dagster what it wrote. Nothing is computed here.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from ngsim_assets.highway import data_versions, reporting, stages
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway import data_versions, model, reporting, stages
 from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
+from ngsim_assets.highway.column_lineage import columns_behind
 from ngsim_assets.highway.data_versions import DataVersion
+from ngsim_assets.highway.formats import DELIVERED
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.quality.report import DataQualityReport
+from ngsim_assets.storage.errors import ConflictingWrite, DiskFull
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table, documentation_of
+from ngsim_assets.storage.versions import DataVersionManager
 
 GROUP = "highway"
 OWNERS = ["team:trajectories"]
@@ -36,16 +44,27 @@ FIGURES = (
     ("residual_along_rmse", "cleaned"),
     ("edie_speed_change", "cleaned"),
 )
-# For what passes by itself: another writer, a full disk being cleared. Partitions that failed at
-# the same moment do not come back at the same moment.
+# What may have passed by the next try: another writer, a full disk that is being cleared. Steps
+# that failed at the same moment do not come back at the same moment.
+_PASSING = (ConflictingWrite, DiskFull)
 _RETRY = dg.RetryPolicy(
     max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+# Upkeep sums up every night, whether anything changed or not: a summary older than this says that
+# the platform has stopped working by itself.
+_FRESH = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)
 )
 
 
 @dg.observable_source_asset(
     partitions_def=recordings,
     group_name=GROUP,
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(name, "text") for name in DELIVERED]
+        )
+    },
     description="What has been delivered of each recording. The data version is the hash of "
     "its rows, whatever their order, file or format.",
 )
@@ -57,8 +76,9 @@ def raw_files(platform: HighwayPlatform) -> dg.DataVersionsByPartition:
     )
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """Columns of `table` as Dagster's catalog shows them: type, unit, meaning."""
+def column_schema(table: Table, columns: Iterable[str] | None = None) -> dg.TableSchema:
+    """Columns of `table` as Dagster's catalog shows them: type, unit, meaning; all or some."""
+    wanted = set(table.columns if columns is None else columns)
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -70,11 +90,33 @@ def column_schema(table: Table) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=row["nullable"]),
             )
             for row in documentation_of(table)
+            if row["column"] in wanted
         ]
     )
 
 
+def column_lineage(asset: str) -> dg.TableColumnLineage:
+    """Which columns of other assets each column is made of."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key=source, column_name=name) for source, name in sources
+            ]
+            for column, sources in columns_behind(asset).items()
+        }
+    )
+
+
+def code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """Where the work of an asset is written down, for the UI to open."""
+    place = dg.LocalFileCodeReference(
+        file_path=inspect.getfile(function), line_number=function.__code__.co_firstlineno
+    )
+    return dg.CodeReferencesMetadataValue(code_references=[place])
+
+
 def written(
+    platform: Platform,
     commit: Commit,
     asset: str,
     inputs: Mapping[str, str],
@@ -94,16 +136,61 @@ def written(
         metadata={
             **metadata,
             "dagster/row_count": commit.rows,
+            "dagster/column_lineage": column_lineage(asset),
             "bytes": commit.bytes,
             "files": len(commit.files),
-            "delta_version": commit.version,
-            "new_version": commit.changed,
             "bytes_per_row": round(commit.bytes / commit.rows, 2) if commit.rows else 0.0,
+            **_provenance(platform, commit),
         },
     )
 
 
-def _spec(asset: str, condition: dg.AutomationCondition = REBUILD) -> dg.AssetSpec:
+def _provenance(platform: Platform, commit: Commit) -> dict[str, Any]:
+    """Which version it is, and what it was made of: files, code, parameters, run."""
+    found: dict[str, Any] = {
+        "delta_version": commit.version,
+        "new_version": commit.changed,
+        "code_version": commit.provenance.code_version,
+        "parameters": dg.MetadataValue.json(dict(commit.provenance.parameters)),
+        "made_by_run": dg.MetadataValue.dagster_run(commit.provenance.run_id),
+    }
+    table = model.TABLES[commit.table]
+    for version in DataVersionManager(platform.lake).versions(table, commit.partition)[:1]:
+        found["version"] = version.semantic
+    raw = (
+        platform.lake.current(
+            model.RAW_TRAJECTORIES,
+            {name: commit.partition[name] for name in model.RAW_TRAJECTORIES.identity},
+        )
+        if commit.partition
+        else None
+    )
+    if raw is not None and raw.provenance.files:
+        found["source_files"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {"file": file.name, "sha256": file.sha256, "rows": file.rows, "path": file.path}
+                )
+                for file in raw.provenance.files
+            ]
+        )
+    return found
+
+
+@contextmanager
+def _not_tried_in_vain() -> Iterator[None]:
+    """What is wrong with the data or the settings is wrong at the next try, too."""
+    try:
+        yield
+    except _PASSING:
+        raise
+    except NgsimAssetsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _spec(
+    asset: str, function: Callable[..., Any], condition: dg.AutomationCondition = REBUILD
+) -> dg.AssetSpec:
     table = data_versions.table_of(asset)
     return dg.AssetSpec(
         asset,
@@ -114,20 +201,25 @@ def _spec(asset: str, condition: dg.AutomationCondition = REBUILD) -> dg.AssetSp
         code_version=stages.CODE_VERSIONS[asset],
         description=table.description,
         automation_condition=condition,
-        metadata={"dagster/column_schema": column_schema(table)},
+        metadata={
+            "dagster/column_schema": column_schema(table),
+            "dagster/column_lineage": column_lineage(asset),
+            "dagster/table_name": f"ngsim.{table.name}",
+            "dagster/code_references": code_of(function),
+        },
     )
 
 
 def _stage(
     name: str,
     assets: Sequence[str],
-    store: Callable[[Platform, PartitionKey], Iterable[Commit]],
+    function: Callable[[Platform, PartitionKey], Commit | Iterable[Commit]],
 ) -> dg.AssetsDefinition:
     """Assets that one stage writes together, for one highway and recording."""
 
     @dg.multi_asset(
         name=name,
-        specs=[_spec(asset) for asset in assets],
+        specs=[_spec(asset, function) for asset in assets],
         partitions_def=recordings,
         retry_policy=_RETRY,
     )
@@ -136,15 +228,18 @@ def _stage(
     ) -> Iterator[dg.MaterializeResult[Any]]:
         opened, key = platform.open(context.run.run_id), _key(context)
         inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
-        for asset, commit in zip(assets, store(opened, key), strict=True):
-            yield written(commit, asset, inputs[asset])
+        with _not_tried_in_vain():
+            made = function(opened, key)
+        commits = [made] if isinstance(made, Commit) else made
+        for asset, commit in zip(assets, commits, strict=True):
+            yield written(opened, commit, asset, inputs[asset])
 
     return build
 
 
 @dg.multi_asset(
     name="quality_report",
-    specs=[_spec("quality_report")],
+    specs=[_spec("quality_report", reporting.store_report)],
     partitions_def=recordings,
     retry_policy=_RETRY,
 )
@@ -154,9 +249,11 @@ def quality_report(
     """How good the recording is, before and after cleaning."""
     opened, key = platform.open(context.run.run_id), _key(context)
     inputs = data_versions.inputs_now(opened, "quality_report", key)
-    commit, report = reporting.store_report(opened, key)
+    with _not_tried_in_vain():
+        commit, report = reporting.store_report(opened, key)
     page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(
+        opened,
         commit,
         "quality_report",
         inputs,
@@ -182,38 +279,34 @@ def key_figures(report: DataQualityReport) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in figures.items() if value is not None}
 
 
-@dg.multi_asset(specs=[_spec("corpus_summary", ROLL_UP)], retry_policy=_RETRY)
+@dg.multi_asset(
+    name="corpus_summary",
+    specs=[
+        _spec("corpus_summary", reporting.store_corpus_summary, ROLL_UP).replace_attributes(
+            freshness_policy=_FRESH
+        )
+    ],
+    retry_policy=_RETRY,
+    # one at a time: two would only be in each other's way
+    pool="corpus_summary",
+)
 def corpus_summary(
     context: dg.AssetExecutionContext, platform: HighwayPlatform
 ) -> dg.MaterializeResult[Any]:
     """All recordings side by side."""
+    opened = platform.open(context.run.run_id)
     inputs = inputs_of_all(context.instance, data_versions.BUILT_FROM["corpus_summary"])
-    commit = reporting.store_corpus_summary(platform.open(context.run.run_id))
-    return written(commit, "corpus_summary", inputs)
+    with _not_tried_in_vain():
+        commit = reporting.store_corpus_summary(opened)
+    return written(opened, commit, "corpus_summary", inputs)
 
 
 PER_RECORDING = [
-    _stage(
-        "raw_trajectories",
-        ["raw_trajectories"],
-        lambda platform, key: [stages.store_raw(platform, key)],
-    ),
+    _stage("raw_trajectories", ["raw_trajectories"], stages.store_raw),
     _stage("validation", ["validated_points", "quarantine"], stages.store_validated),
-    _stage(
-        "cleaned_trajectories",
-        ["cleaned_trajectories"],
-        lambda platform, key: [stages.store_cleaned(platform, key)],
-    ),
-    _stage(
-        "trajectory_segments",
-        ["trajectory_segments"],
-        lambda platform, key: [stages.store_segments(platform, key)],
-    ),
-    _stage(
-        "traffic_state",
-        ["traffic_state"],
-        lambda platform, key: [stages.store_traffic_state(platform, key)],
-    ),
+    _stage("cleaned_trajectories", ["cleaned_trajectories"], stages.store_cleaned),
+    _stage("trajectory_segments", ["trajectory_segments"], stages.store_segments),
+    _stage("traffic_state", ["traffic_state"], stages.store_traffic_state),
     quality_report,
 ]
 ASSETS = [raw_files, *PER_RECORDING, corpus_summary]
