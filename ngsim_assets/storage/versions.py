@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ngsim_assets.storage.errors import NoSuchVersion, NotAVersion
+from ngsim_assets.storage.errors import InvalidPartition, NoSuchVersion, NotAVersion
 from ngsim_assets.storage.folding import Change, Folding, Identity
 from ngsim_assets.storage.parquet import ParquetStorage
-from ngsim_assets.storage.partitions import checked, identity_of
 from ngsim_assets.storage.retention import (
     StorageUse,
     Vacuumed,
@@ -87,23 +86,27 @@ class DataVersionManager:
     ) -> list[TableVersion]:
         """Every version of the table, or those that changed `partition`, newest first.
 
-        Runs that only confirmed the rows that were live made no version.
+        `partition` may name some of the identity columns only: then it is about every partition
+        that agrees. Runs that only confirmed the rows that were live made no version.
         """
+        unknown = [name for name in partition or {} if name not in table.identity]
+        if unknown:
+            problem = f"{', '.join(unknown)} names no partition"
+            raise InvalidPartition(table.name, partition or {}, problem)
         folding = self._folded(table)
         on_disk = data_files(self._storage.root / table.name)
         shown: list[TableVersion] = []
         later: set[Identity | None] = set()
         for change in reversed(folding.changes):
             about = _about(table, change, partition)
-            if about is None:
+            if partition is not None and not about:
                 continue
             one = about[0] if len(about) == 1 else None
             version = _version(table, change, about)
-            is_live = not later if partition is not None or one is None else one not in later
+            is_live = not later if one is None else one not in later
             readable = is_readable(folding, (change.after[i] for i in about), on_disk)
             shown.append(replace(version, live=is_live, readable=readable))
-            later.update(change.after)
-            later.add(None)
+            later |= {*change.after, None}
         return shown
 
     def find(
@@ -176,14 +179,14 @@ class DataVersionManager:
         return next((n for n, time in reversed(folding.commits) if time <= moment), None)
 
 
-def _about(
-    table: Table, change: Change, partition: Mapping[str, str] | None
-) -> list[Identity] | None:
-    """Partitions whose rows tell of the change; None if it is not about `partition`."""
-    if partition is None:
-        return list(change.after)
-    identity = tuple(identity_of(table, checked(table, partition)).values())
-    return [identity] if identity in change.after else None
+def _about(table: Table, change: Change, partition: Mapping[str, str] | None) -> list[Identity]:
+    """Partitions that the change is about, as far as they agree with `partition`."""
+    wanted = (partition or {}).items()
+    return [
+        identity
+        for identity in change.after
+        if wanted <= dict(zip(table.identity, identity, strict=True)).items()
+    ]
 
 
 def _version(table: Table, change: Change, about: Sequence[Identity]) -> TableVersion:

@@ -14,8 +14,8 @@ from ngsim_assets.storage.errors import (
     VacuumedVersion,
 )
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance
+from ngsim_assets_tests.storage.evolved import WEIGHED
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, THERE, samples
-from ngsim_assets_tests.storage.test_evolution import WEIGHED
 
 FIRST = Provenance("run 1", "1", {"limit": 0.5}, ("old",), {"read": 12})
 SECOND = Provenance("run 2", "2", {"limit": 0.7}, ("new",), {"read": 12})

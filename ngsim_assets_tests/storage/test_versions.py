@@ -16,8 +16,8 @@ from ngsim_assets.storage.errors import DamagedFile, NoSuchVersion, NotAVersion
 from ngsim_assets.storage.folding import Folding
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance
 from ngsim_assets.storage.versions import DataVersionManager, TableVersion
+from ngsim_assets_tests.storage.evolved import WEIGHED
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, THERE, samples
-from ngsim_assets_tests.storage.test_evolution import WEIGHED
 
 NEW_CODE = Provenance("run 9", "2")
 
