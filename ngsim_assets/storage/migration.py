@@ -327,8 +327,12 @@ def converted(table: Table, steps: Sequence[Step], frame: pl.DataFrame, place: s
             )
             continue
         old = frame[step.source]
-        new = old if old.dtype == column.dtype else old.cast(column.dtype, strict=False)
-        same = new.cast(old.dtype, strict=False).eq_missing(old)
+        try:
+            new = old if old.dtype == column.dtype else old.cast(column.dtype, strict=False)
+            same = new.cast(old.dtype, strict=False).eq_missing(old)
+        except pl.exceptions.ComputeError as error:  # more digits than a decimal has
+            faults.append(f"column {step.column}: in a file of {place}, {error}")
+            continue
         if column.resolution is not None:
             steps_of = new / column.resolution
             same &= (steps_of.round(0, mode="half_to_even") == steps_of).fill_null(value=True)
