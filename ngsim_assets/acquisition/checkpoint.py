@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ngsim_assets.acquisition.listing import FileState
 from ngsim_assets.storage.atomic import make_folder, write_atomically
@@ -28,6 +28,9 @@ from ngsim_assets.storage.errors import writing
 Outcome = Literal["begun", "taken", "refused", "aside", "gone"]
 
 _SPARE_LINES = 1_000
+
+_read_before: dict[Path, tuple[FileState, dict[str, object], Known]] = {}
+"""What this process read of each journal last: a sensor looks many times at the same one."""
 
 
 class Entry(NamedTuple):
@@ -76,28 +79,35 @@ class Checkpoint:
 
     def __init__(self, path: Path, root: str, options: Mapping[str, str | None]) -> None:
         self.path = path
-        self._head = {"root": root, "options": dict(options)}
+        self._head: dict[str, object] = {"root": root, "options": dict(options)}
 
     def read(self) -> Known:
         """What the journal says; a missing or unusable one says nothing."""
         try:
-            data = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                state = FileState.said_by(os.fstat(file.fileno()))
+                before = _read_before.get(self.path)
+                if before is not None and before[:2] == (state, self._head):
+                    return before[2]
+                known = self._understood(file.read())
         except OSError:
             return Known({})
+        _read_before[self.path] = (state, self._head, known)
+        return known
+
+    def _understood(self, data: bytes) -> Known:
         end = data.rfind(b"\n") + 1
         lines = data[:end].splitlines()
-        if not lines or _content(lines[0]) != self._head:
+        texts = [text for line in lines if (text := _checked(line)) is not None]
+        # one document is read in half the time that as many lines take
+        said = json.loads(b"[" + b",".join(texts) + b"]")
+        if not said or _checked(lines[0]) is None or said[0] != self._head:
             return Known({}, damaged=len(lines))
         entries: dict[str, Entry] = {}
-        damaged = 0
-        for line in lines[1:]:
-            try:
-                outcome, path, size, mtime_ns, ctime_ns, inode, tied = _content(line)
-            except (TypeError, ValueError):
-                damaged += 1
-                continue
+        for outcome, path, size, mtime_ns, ctime_ns, inode, tied in said[1:]:
             state = FileState(size, mtime_ns, ctime_ns, inode)
             _apply(entries, path, Entry(outcome, state, tuple(tied)))
+        damaged = len(lines) - len(texts)
         return Known(entries, len(lines), damaged, usable=True, length=end)
 
     def replace(self, entries: Mapping[str, Entry]) -> None:
@@ -115,7 +125,7 @@ class Journal:
 
     def __init__(self, checkpoint: Checkpoint, known: Known) -> None:
         self._checkpoint = checkpoint
-        self.entries = known.entries
+        self.entries = dict(known.entries)
         self._lines = known.lines
         if not known.usable or known.damaged:
             self._renew()
@@ -161,9 +171,7 @@ def _line(content: object) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _content(line: bytes) -> Any:
+def _checked(line: bytes) -> bytes | None:
     """What a line says, None if it is damaged."""
     said, _, text = line.partition(b" ")
-    if said != b"%08x" % zlib.crc32(text):
-        return None
-    return json.loads(text)
+    return text if said == b"%08x" % zlib.crc32(text) else None

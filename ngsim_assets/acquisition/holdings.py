@@ -7,7 +7,7 @@ delivery. Does not belong here: files, locks (landing.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile
@@ -30,6 +30,7 @@ class Holdings:
         self._by_packed: dict[str, set[str]] = defaultdict(set)
         self._by_size: dict[int, set[str]] = defaultdict(set)
         self._by_partition: dict[str, set[str]] = defaultdict(set)
+        self._first: dict[str, DeliveredFile] = {}
         self._in_order: tuple[DeliveredFile, ...] | None = None
         self.unheld: set[str] = set()
         self.last_sequence = 0
@@ -70,6 +71,15 @@ class Holdings:
     def of_partition(self, partition: str) -> list[DeliveredFile]:
         """Live deliveries with rows of `partition`."""
         return self._those(self._by_partition.get(partition, ()))
+
+    def firsts(self) -> Iterator[tuple[str, DeliveredFile]]:
+        """Each partition with the live delivery of it that came first."""
+        for partition, folders in self._by_partition.items():
+            first = self._first.get(partition)
+            if first is None:
+                first = min((self._live[folder] for folder in folders), key=_sequence)
+                self._first[partition] = first
+            yield partition, first
 
     def still_delivers(self, partitions: Iterable[str]) -> frozenset[str]:
         """Those of `partitions` that live deliveries hold rows of."""
@@ -122,6 +132,9 @@ class Holdings:
 
     def _set_live(self, folder: str, file: DeliveredFile | None) -> None:
         before = self._live.pop(folder, None)
+        for changed in (before, file):
+            for partition in changed.partitions if changed is not None else ():
+                self._first.pop(partition, None)
         if before is not None:
             for index, key in self._keys(before):
                 index[key].discard(folder)

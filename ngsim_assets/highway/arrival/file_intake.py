@@ -251,10 +251,9 @@ class FileIntake:
 
     def _assign(self, member: SourceMember, spill: Spill, change: Change) -> Assignment:
         known: dict[PartitionKey, int | None] = {}
-        for file in change.files():
-            for key, share in file.partitions.items():
-                t0 = share.extras.get("t0")
-                known.setdefault(PartitionKey.parse(key), t0 if isinstance(t0, int) else None)
+        for key, first in change.holdings.firsts():
+            t0 = first.partitions[key].extras.get("t0")
+            known[PartitionKey.parse(key)] = t0 if isinstance(t0, int) else None
         return assign_recordings(
             spill.origins(),
             member.source,
