@@ -92,6 +92,11 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             instance = dg.DagsterInstance.get()
     try:
         yield instance
+    except Exception as error:
+        if "sqlite3." not in str(error):
+            raise
+        with writing(home):  # what SQLite says of a full disk takes lines and names no file
+            raise
     finally:
         instance.dispose()
 

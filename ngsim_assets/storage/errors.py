@@ -201,12 +201,17 @@ _REFUSED = {
     errno.EISDIR,
 }
 
+_SAID_BY_SQLITE = {
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+}
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write at `path` into errors that name the fix.
 
-    Libraries that pass such a refusal on as text only (Delta, DuckDB) are understood too.
+    Libraries that pass such a refusal on as text only (Delta, DuckDB, SQLite) are understood too.
     """
     try:
         yield
@@ -226,4 +231,5 @@ def _errno_of(error: Exception) -> int:
         return error.errno
     text = str(error)
     codes = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-    return next((code for code in codes if os.strerror(code) in text), 0)
+    said = {os.strerror(code): code for code in codes} | _SAID_BY_SQLITE
+    return next((code for words, code in said.items() if words in text), 0)
