@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model
+from ngsim_assets.highway import model, sql_catalog
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import Settings
-from ngsim_assets.storage.catalog import write_catalog
 from ngsim_assets.storage.errors import DamagedFile
 from ngsim_assets.storage.parquet import Damage
 from ngsim_assets.storage.schema import Table
@@ -80,19 +79,17 @@ def upkeep(
     Args:
         tell: called with a line for each table that is done.
 
-    A table with damaged files is not vacuumed: an older version may be what mends it. Damage is
-    part of the result and raises nothing. Raises DiskFull and ReadOnlyLake.
+    A table with damaged files is not vacuumed: an older version may be what mends it; and the
+    catalog stays as it is, since its views could not be bound. Damage is part of the result and
+    raises nothing. Raises DiskFull and ReadOnlyLake.
     """
     manager = DataVersionManager(platform.lake)
     done: list[TableUpkeep] = []
     for table in model.TABLES.values():
         done.append(_look_after(platform, settings, manager, table))
         tell(done[-1].sentence())
-    try:
-        write_catalog(platform.catalog, platform.lake, model.TABLES.values())
-    except DamagedFile:
-        if not damages_in(done):
-            raise
+    if not damages_in(done):
+        sql_catalog.write(platform)
     return done
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,22 +14,7 @@ import pytest
 from ngsim_assets.highway import sensors, watching
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
-from ngsim_assets_tests.highway.watched import Watched, failed_run, metadata, new_home, watched
-
-
-@pytest.fixture
-def platform(
-    fresh_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Watched]:
-    monkeypatch.setenv("NGSIM_SETTLE", "0")
-    monkeypatch.setenv("NGSIM_DATA", str(tmp_path / "data"))
-    with watched(fresh_home, tmp_path / "data") as platform:
-        yield platform
-
-
-@pytest.fixture(scope="module")
-def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_home(tmp_path_factory.mktemp("home"))
+from ngsim_assets_tests.highway.watched import Watched, failed_run, metadata
 
 
 def test_files_that_wait_at_a_cold_start_are_taken_in_and_registered(platform: Watched) -> None:

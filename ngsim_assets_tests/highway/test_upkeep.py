@@ -1,0 +1,87 @@
+"""What looks after the lake at night: nothing sound is touched, what is damaged is named."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from ngsim_assets.highway import model, stages
+from ngsim_assets.highway.upkeep import damages_in, upkeep
+from ngsim_assets_tests.highway.deliveries import EARLY, LATER
+from ngsim_assets_tests.highway.watched import Watched, metadata
+
+
+@pytest.fixture
+def stored(platform: Watched) -> Watched:
+    """Two recordings in the lake, one of them in three versions."""
+    platform.deliver("later.txt", recording=1)
+    for seed in range(3):
+        platform.deliver("early.txt", seed=seed)
+        platform.take_in()
+        stages.store_raw(platform.platform, EARLY)
+    stages.store_raw(platform.platform, LATER)
+    return platform
+
+
+def _rows(platform: Watched) -> list[tuple[object, ...]]:
+    return platform.platform.lake.scan(model.RAW_TRAJECTORIES).collect().rows()
+
+
+@pytest.mark.parametrize("job", ["upkeep", "summarise_corpus"])
+def test_there_may_be_nothing_yet(platform: Watched, job: str) -> None:
+    assert platform.execute(job).success
+
+
+def test_a_sound_lake_stays_as_it_is(stored: Watched) -> None:
+    rows = _rows(stored)
+    result = stored.execute("upkeep")
+    assert result.success
+    told = metadata(result)
+    assert told["damaged files"] == told["recordings registered late"] == 0
+    lines = {record.data["table"]: record.data for record in told["tables"].records}
+    assert lines.keys() == model.TABLES.keys()
+    raw = lines["raw_trajectories"]
+    assert (raw["rows"], raw["files"], raw["vacuumed"]) == (240, 2, 0)
+    assert raw["readable"] == raw["versions"]
+    assert told["bytes of history"] > 0
+    assert _rows(stored) == rows
+    with duckdb.connect(str(stored.settings.catalog), read_only=True) as catalog:
+        assert catalog.execute("SELECT count(*) FROM raw_trajectories").fetchone() == (240,)
+
+
+def test_versions_past_retention_go_and_the_rows_stay(
+    stored: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = _rows(stored)
+    monkeypatch.setenv("NGSIM_KEEP_DAYS", "0")
+    monkeypatch.setenv("NGSIM_KEEP_VERSIONS", "1")
+    tables = {table.table: table for table in upkeep(stored.platform, stored.settings)}
+    raw = tables["raw_trajectories"]
+    assert raw.vacuumed == 2
+    assert raw.freed_bytes > 0
+    assert raw.history_bytes == 0
+    assert _rows(stored) == rows
+
+
+def test_damage_is_named_and_history_kept_for_mending(
+    stored: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NGSIM_KEEP_DAYS", "0")
+    monkeypatch.setenv("NGSIM_KEEP_VERSIONS", "1")
+    lake = stored.platform.lake
+    file, _ = lake.files(model.RAW_TRAJECTORIES)
+    (lake.root / "raw_trajectories" / file.path).unlink()
+    said: list[str] = []
+    tables = upkeep(stored.platform, stored.settings, said.append)
+    (damage,) = damages_in(tables)
+    assert damage.path == lake.root / "raw_trajectories" / file.path
+    assert damage.problem == "is missing"
+    assert {table.vacuumed for table in tables} == {0}
+    assert any(line.startswith("raw_trajectories: 1 damaged") for line in said)
+
+
+def test_a_damaged_log_is_damage_too(stored: Watched) -> None:
+    (stored.settings.lake / "raw_trajectories" / "_delta_log" / f"{1:020}.json").write_text("{")
+    tables = upkeep(stored.platform, stored.settings)
+    assert len(damages_in(tables)) >= 1
+    assert not stored.execute("upkeep").success
