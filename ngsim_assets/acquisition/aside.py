@@ -14,6 +14,11 @@ from ngsim_assets.storage.errors import writing
 
 REASON = ".reason.txt"
 
+# File systems end names at 255 bytes; this leaves room for the number, the ending of the reason
+# and what a file is called until it is complete.
+_LONGEST_NAME = 190
+_LONGEST_SUFFIX = 20
+
 
 def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
     """Move the file at `path` to `folder`/`name`, numbered if taken; where it lies now.
@@ -29,7 +34,7 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
         target = _free(folder / name)
         make_folder(target.parent)
     beside = target.with_name(target.name + REASON)
-    write_atomically(beside, reason)
+    write_atomically(beside, reason.encode(errors="backslashreplace"))
     if not _moved(path, target, state):
         beside.unlink(missing_ok=True)
         return None
@@ -38,11 +43,16 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
 
 
 def _free(wanted: Path) -> Path:
-    """`wanted`, or the first of its numbered names that nothing has."""
-    target, number = wanted, 1
+    """`wanted`, cut if it is too long, or the first of its numbered names that nothing has."""
+    stem, suffix = wanted.stem, wanted.suffix
+    if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
+        stem, suffix = wanted.name, ""
+    while len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    target, number = wanted.with_name(stem + suffix), 1
     while os.path.lexists(target):
         number += 1
-        target = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+        target = wanted.with_name(f"{stem} ({number}){suffix}")
     return target
 
 

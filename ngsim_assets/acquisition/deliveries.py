@@ -72,6 +72,7 @@ class DeliveredFile:
         rows: rows read. partitions: where they went. unassigned: those that no partition took.
         options: what was told when it was taken in; told otherwise, it is another delivery.
         claims: the paths that hold it. sequence: order of delivery.
+        unread: headers of columns that nobody here knows; what stands in them is not kept.
     """
 
     name: str
@@ -84,6 +85,7 @@ class DeliveredFile:
     options: Mapping[str, str | None]
     claims: tuple[Claim, ...]
     sequence: int = 0
+    unread: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:

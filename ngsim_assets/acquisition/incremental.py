@@ -132,6 +132,7 @@ class _Look:
     settling: dict[str, float] = field(default_factory=dict[str, float])
     unsure: dict[str, str] = field(default_factory=dict[str, str])
     gone: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    never_held: list[str] = field(default_factory=list[str])
     known: int = 0
 
     def changes(self, root: Path, notes: tuple[str, ...]) -> Changes:
@@ -230,6 +231,12 @@ class IncrementalLoader:
             for name, entry in entries.items()
             if name not in found.files and found.tells_about(name)
         }
+        # of what was never taken in there is nothing to tell
+        look.never_held = [
+            name for name, entry in look.gone.items() if entry.outcome == "begun" and not entry.tied
+        ]
+        for name in look.never_held:
+            del look.gone[name]
         return look
 
     def _notes(self, known: Known) -> tuple[str, ...]:
@@ -281,6 +288,8 @@ class IncrementalLoader:
                 yield from self._take_all(look, journal, take_in, refusal, tried)
             for name in sorted({*look.settling, *look.unsure}):
                 yield Postponed(self.root / name, "it changed a moment ago")
+            for name in look.never_held:
+                journal.add(name, Entry("gone", _NEVER), durably=False)
             yield from self._report_gone(look.gone, journal)
 
     def _open(self) -> Journal:
@@ -394,9 +403,8 @@ class IncrementalLoader:
     def _report_gone(self, gone: Mapping[str, Entry], journal: Journal) -> Iterator[Gone]:
         for name, entry in sorted(gone.items()):
             path = self.root / name
-            held = self._landing.held_by(path)
-            if held or entry.outcome != "begun":
-                yield Gone(path, tuple(sorted({key for file in held for key in file.partitions})))
+            held = {key for file in self._landing.held_by(path) for key in file.partitions}
+            yield Gone(path, tuple(sorted(held)))
             journal.add(name, Entry("gone", entry.state), durably=False)
 
     def _await(self, look: _Look, on_wait: Callable[[str], None]) -> bool:

@@ -30,6 +30,7 @@ from ngsim_assets.highway.errors import (
     SourceUnreadable,
     UnspeakableName,
 )
+from ngsim_assets.highway.formats import FREEWAY_COLUMNS
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reading import archives
 from ngsim_assets.highway.source import SourceMember, Survey, read_batches, survey
@@ -246,6 +247,7 @@ class FileIntake:
             unassigned=rows.unassigned,
             options=self._told,
             claims=(self._claim(member.member),),
+            unread=member.unread,
         )
         return result(change.promote(staging, file))
 
@@ -326,6 +328,8 @@ class FileIntake:
             changed=changed,
             note=note,
             touched=touched,
+            unread=file.unread,
+            lacking=tuple(name for name in FREEWAY_COLUMNS if name not in file.columns),
         )
 
     def _reject(self, error: NgsimAssetsError, member: str | None, name: str) -> Rejected:

@@ -32,6 +32,8 @@ class Intake:
         note: why nothing was taken, empty where something was.
         touched: partitions that lost rows because this replaced what the path held before, and
             that other files still deliver.
+        unread: headers of columns that are not NGSIM's; what stands in them is not kept.
+        lacking: columns every published file has, of which this one holds no value.
     """
 
     path: Path
@@ -42,6 +44,8 @@ class Intake:
     changed: bool = False
     note: str = ""
     touched: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[PartitionKey]:
@@ -59,6 +63,8 @@ class Intake:
             "changed": self.changed,
             "note": self.note,
             "touched": sorted(self.touched),
+            "unread": list(self.unread),
+            "lacking": list(self.lacking),
         }
 
     def sentence(self) -> str:
@@ -66,8 +72,13 @@ class Intake:
         parts = [f"{key} {rows:,}" for key, rows in self.partitions.items()]
         if self.unassigned:
             parts.append(f"of no recording {self.unassigned:,}")
-        rows = f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else ""
-        return f"{self.name}: {'; '.join(text for text in (self.note, rows) if text)}"
+        texts = [
+            self.note,
+            f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else "",
+            f"no values of {', '.join(self.lacking)}" if self.lacking else "",
+            f"not NGSIM's and not kept: {', '.join(self.unread)}" if self.unread else "",
+        ]
+        return f"{self.name}: {'; '.join(text for text in texts if text)}"
 
 
 @dataclass(frozen=True, slots=True)
