@@ -26,6 +26,7 @@ from ngsim_assets.highway import (
     reporting,
     scores,
     stages,
+    status_questions,
     version_questions,
 )
 from ngsim_assets.highway.arrival.intake_results import Intake, IntakeProgress, Rejected
@@ -52,6 +53,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
     report_questions.add_to(app)
     questions.add_to(app)
+    status_questions.add_to(app)
     lineage_questions.add_to(app)
     scores.add_to(app)
     migration_commands.add_to(app)

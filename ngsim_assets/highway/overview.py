@@ -7,6 +7,7 @@ Belongs here: reading what stages recorded. Does not belong here: what makes a t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import polars as pl
 
@@ -70,14 +71,16 @@ def recording_summaries(
 ) -> dict[PartitionKey, dict[str, object]]:
     """`recording_summary` of many, by the numbers in the log and one look at all metrics."""
     scored = (pl.col("metric") == QUALITY_SCORE) & (pl.col("stage") == CLEANED)
-    told = {
-        (highway, recording): (failed, score)
-        for highway, recording, failed, score in platform.lake.scan(model.QUALITY_METRICS)
+    judged = (
+        platform.lake.scan(model.QUALITY_METRICS)
         .group_by("highway_id", "recording")
         .agg((~pl.col("passed")).sum(), pl.col("value").filter(scored).first())
-        .collect()
-        .iter_rows()
-    }
+    )
+    told: dict[tuple[str, str], tuple[int, float | None]] = {}
+    # a file that is damaged makes its table out of date, and that is told
+    with suppress(OSError, pl.exceptions.ComputeError):
+        for highway, recording, failed, score in judged.collect().iter_rows():
+            told[highway, recording] = (failed, score)
     return {
         key: {
             "recording": str(key),

@@ -1,4 +1,4 @@
-"""Questions to the tables: query, vehicle, status, schemas.
+"""Questions to the tables: query, vehicle, schemas.
 
 Belongs here: commands that read what is stored and show it. Does not belong here: reports and
 their comparison (report_questions.py), commands that take files in or make them (commands.py).
@@ -6,9 +6,7 @@ their comparison (report_questions.py), commands that take files in or make them
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +15,7 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import answers, model, overview, sql_catalog, stages
+from ngsim_assets.highway import answers, model, sql_catalog, stages
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
@@ -65,7 +63,6 @@ def add_to(app: typer.Typer) -> None:
     examples = {
         query: 'ngsim query "SELECT lane_id, avg(speed) FROM cleaned_trajectories GROUP BY 1"',
         vehicle: "ngsim vehicle 'us-101|2005-06-15T0750' 17 --output v17.csv",
-        status: "ngsim status --json",
         schemas: "ngsim schemas --write docs",
     }
     for command, example in examples.items():
@@ -172,39 +169,6 @@ def vehicle(
         )
         if rows.height > 200:
             console.note(f"first 200 of {rows.height:,} rows shown; --output FILE writes all")
-
-
-def status(as_json: AsJson = False) -> None:
-    """What is stored, where, and whether it is up to date."""
-    settings = load_settings()
-    opened = stages.open_platform(settings)
-    keys = [PartitionKey.parse(key) for key in opened.landing.partitions()]
-    recordings = [
-        {
-            **overview.recording_summary(opened, key),
-            "stale": overview.stale_tables(opened, key),
-        }
-        for key in keys
-    ]
-    rejected = [asdict(entry) for entry in opened.landing.rejected()]
-    existing = next(
-        folder for folder in (settings.data, *settings.data.absolute().parents) if folder.exists()
-    )
-    disk = shutil.disk_usage(existing)
-    if as_json:
-        console.print_json(
-            {
-                "data": str(settings.data.resolve()),
-                "disk_free_bytes": disk.free,
-                "recordings": recordings,
-                "rejected_files": rejected,
-            }
-        )
-        return
-    console.note(f"data: {settings.data.resolve()} ({disk.free / 1e9:,.1f} GB free)")
-    console.print_table("Recordings", recordings)
-    if rejected:
-        console.print_table("Rejected files", rejected)
 
 
 def schemas(

@@ -115,7 +115,8 @@ def standings(
             content[asset] = commit.content
             reasons += _damaged(platform, commit)
             if asset == "quality_report":
-                reasons += _untold(platform, key, commit)
+                fault = report_fault(platform, key, commit)
+                reasons += [Reason("report", fault)] if fault else []
         found.append(Standing(asset, table_of(asset), commit, tuple(reasons), held))
     return found
 
@@ -194,20 +195,19 @@ def _damaged(platform: Platform, commit: Commit) -> list[Reason]:
     return []
 
 
-def _untold(platform: Platform, key: PartitionKey, metrics: Commit) -> list[Reason]:
-    """Whether the report's files are there and of these metrics; report.json is written last."""
+def report_fault(platform: Platform, key: PartitionKey, metrics: Commit) -> str:
+    """What is wrong with a report's files; empty if they are there and of these metrics."""
     folder = report_folder(platform.reports, key)
     try:
+        # written last, so it tells that the report is complete
         told = json.loads((folder / "report.json").read_bytes())["origin"]["version"]
-        if not (folder / "report.html").exists():
-            return [Reason("report", "report.html is missing")]
     except FileNotFoundError:
-        return [Reason("report", "the report is missing")]
+        return "the report is missing"
     except (OSError, ValueError, KeyError, TypeError):
-        return [Reason("report", "report.json cannot be read")]
-    if told != metrics.version:
-        return [Reason("report", f"the report is of version {told}")]
-    return []
+        return "report.json cannot be read"
+    if not (folder / "report.html").exists():
+        return "report.html is missing"
+    return "" if told == metrics.version else f"the report is of version {told}"
 
 
 def _parameters(platform: Platform, asset: str, key: PartitionKey) -> dict[str, Any]:
