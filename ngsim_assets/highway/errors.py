@@ -116,16 +116,47 @@ class MissingFrameId(SourceError):
 
 
 class MissingColumns(SourceError):
-    """The header lacks columns no row is usable without."""
+    """The header lacks columns no row is usable without; `unknown` are cells it has instead."""
 
-    def __init__(self, source: str, missing: Sequence[str], row: int) -> None:
+    def __init__(
+        self, source: str, missing: Sequence[str], row: int, unknown: Sequence[str] = ()
+    ) -> None:
         self.missing = tuple(missing)
+        self.unknown = tuple(unknown)
+        instead = f" and names {', '.join(unknown)}, which are not NGSIM's" if unknown else ""
         super().__init__(
             source,
-            f"the header lacks {', '.join(missing)}",
-            "export it again with these columns",
+            f"the header lacks {', '.join(missing)}{instead}",
+            "export it again with these columns"
+            + (", or give them these names if that is what they are" if unknown else ""),
             row=row,
             column=missing[0],
+        )
+
+
+class UnreadableColumn(SourceError):
+    """A column no row is usable without holds numbers that the table has no room for."""
+
+    def __init__(
+        self,
+        source: str,
+        column: str,
+        example: str,
+        *,
+        largest: int,
+        decimals: int,
+        row: int,
+        rows: int,
+    ) -> None:
+        self.example = example
+        kept = f"{decimals} decimals" if decimals else "whole numbers"
+        super().__init__(
+            source,
+            f"{column} reads {example}, and none of the first {rows} rows can be read there: the "
+            f"table keeps {kept} up to {largest // 10**decimals:,} and rounds nothing",
+            "export it again with the numbers as published",
+            row=row,
+            column=column,
         )
 
 

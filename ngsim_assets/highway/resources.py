@@ -86,8 +86,10 @@ def register_delivered(
     installation, is made up for here.
     """
     shares: dict[str, dict[Content, list[str]]] = {}
+    unread: dict[str, set[str]] = {}
     for file in landing.files():
         for partition, share in file.partitions.items():
+            unread.setdefault(partition, set()).update(file.unread)
             shares.setdefault(partition, {}).setdefault(share.content, []).append(file.name)
     known = instance.event_log_storage.get_latest_tags_by_partition(
         RAW_FILES, dg.DagsterEventType.ASSET_OBSERVATION, [_DATA_VERSION]
@@ -108,6 +110,8 @@ def register_delivered(
             "dagster/row_count": held[str(key)].rows,
             "files": names[:_FILES_NAMED],
         }
+        if unread[str(key)]:
+            metadata["columns not kept"] = sorted(unread[str(key)])
         if run_id:
             metadata["taken in by"] = dg.MetadataValue.dagster_run(run_id)
         _observe(instance, key, held[str(key)].digest, metadata)

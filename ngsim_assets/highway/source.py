@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +44,12 @@ class SourceMember:
     Attributes:
         path: the file on disk.
         inside: where in a zip: archives inside it, then the member; empty for other files.
+        unread: headers of its columns that are not NGSIM's; what stands in them is not read.
     """
 
     path: Path
     inside: tuple[str, ...] = ()
+    unread: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def member(self) -> str | None:
@@ -99,8 +101,8 @@ def survey(path: Path) -> Survey:
         member = SourceMember(path)
         with member.open() as stream:
             reader = _Reader(stream, None, HEAD_BYTES)
-            recognise(reader.head(), member.source, complete=reader.complete)
-        return Survey((member,))
+            seen = recognise(reader.head(), member.source, complete=reader.complete)
+        return Survey((replace(member, unread=seen.unknown),))
     found: list[SourceMember] = []
     ignored: list[Ignored] = []
     for entry in archives.walk(path, HEAD_BYTES):
@@ -108,11 +110,11 @@ def survey(path: Path) -> Survey:
         try:
             if entry.damage is not None:
                 raise entry.damage
-            recognise(entry.start, member.source, complete=entry.size <= len(entry.start))
+            seen = recognise(entry.start, member.source, complete=entry.size <= len(entry.start))
         except SourceError as error:
             ignored.append(Ignored(member.name, error))
         else:
-            found.append(member)
+            found.append(replace(member, unread=seen.unknown))
     if not found:
         # trajectories with a fault say more than "no data"
         for refused in ignored:

@@ -24,13 +24,16 @@ from ngsim_assets.highway.errors import (
     NotNgsim,
     RepeatedColumn,
     RuinedClock,
+    UnreadableColumn,
     WrongNumberOfColumns,
 )
 from ngsim_assets.highway.formats import (
     HEADERLESS,
     REQUIRED,
     canonical_column,
+    decimals_of,
     is_metric_reconstruction,
+    largest_of,
 )
 from ngsim_assets.highway.reading.line_parser import LineParser
 
@@ -145,7 +148,7 @@ def recognise(head: bytes, source: str, *, complete: bool) -> Recognised:
         unknown,
     )
     _refuse_ruined_clock(sample, columns, source)
-    _refuse_without_rows(raw_lines[header_line : sample[-1].number], found, source)
+    _refuse_without_rows(raw_lines[header_line : sample[-1].number], found, sample, source)
     return found
 
 
@@ -221,7 +224,8 @@ def _named_columns(header: _Line, source: str) -> tuple[str | None, ...]:
     if missing == ["frame_id"]:
         raise MissingFrameId(source)
     if missing:
-        raise MissingColumns(source, missing, header.number)
+        unknown = [cell for cell, name in zip(header.cells, columns, strict=True) if name is None]
+        raise MissingColumns(source, missing, header.number, unknown)
     return columns
 
 
@@ -250,7 +254,9 @@ def _refuse_ruined_clock(
         raise RuinedClock(source, ruined[0].number, ruined[0].cells[clock], len(ruined), len(rows))
 
 
-def _refuse_without_rows(lines: Sequence[bytes], found: Recognised, source: str) -> None:
+def _refuse_without_rows(
+    lines: Sequence[bytes], found: Recognised, sample: Sequence[_Line], source: str
+) -> None:
     text = np.frombuffer(bytearray(b"\n".join(lines) + b"\n"), dtype=np.uint8)
     parser = LineParser(found.columns, found.separator)
     rows = parser.parse(text, text.size, lines=len(lines), first_line=1).frame
@@ -258,8 +264,32 @@ def _refuse_without_rows(lines: Sequence[bytes], found: Recognised, source: str)
     if not found.header_line:
         usable &= pl.col("global_time") >= _EARLIEST_CLOCK
     if rows.filter(usable).is_empty():
+        _refuse_unreadable_column(rows, found, sample, source)
         raise NotNgsim(
             source,
             f"none of its first {rows.height} rows has a vehicle, frame, time and position",
             row=found.header_line + 1,
+        )
+
+
+def _refuse_unreadable_column(
+    rows: pl.DataFrame, found: Recognised, sample: Sequence[_Line], source: str
+) -> None:
+    """Name the one required column of which not a single number can be read."""
+    unread = [name for name in REQUIRED if rows[name].null_count() == rows.height]
+    whole = [line for line in sample if len(line.cells) == len(found.columns)]
+    if len(unread) != 1 or not whole or not found.header_line:
+        return
+    column = unread[0]
+    row = whole[0]
+    cell = row.cells[found.columns.index(column)]
+    if _NUMBER.fullmatch(cell):
+        raise UnreadableColumn(
+            source,
+            column,
+            cell,
+            largest=largest_of(column),
+            decimals=decimals_of(column),
+            row=row.number,
+            rows=rows.height,
         )
