@@ -47,18 +47,7 @@ def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.De
             ),
             *sensors.JOBS,
         ],
-        schedules=[
-            *sensors.SCHEDULES,
-            dg.ScheduleDefinition(
-                name="daily_summary",
-                job_name=SUMMARISE_CORPUS,
-                cron_schedule="15 3 * * *",
-                execution_timezone="UTC",
-                default_status=dg.DefaultScheduleStatus.RUNNING,
-                description="Sums up every night, also where nothing changed: a summary that is "
-                "older says that nothing runs by itself any more.",
-            ),
-        ],
+        schedules=sensors.SCHEDULES,
         sensors=[AUTOMATION, *sensors.SENSORS],
         resources={"platform": HighwayPlatform(), **(resources or {})},
         # A step in a process of its own costs seconds of imports; partitions run in parallel

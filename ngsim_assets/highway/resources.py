@@ -1,13 +1,14 @@
 """What the highway assets get from Dagster: the platform's places, opened per run.
 
-Belongs here: partitions, the resource, and the registration of recordings on an instance.
-Does not belong here: what is done with them.
+Belongs here: partitions, the resource, what an instance is told of recordings, and what it need not
+keep. Does not belong here: what is done with them.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ RECORDING_PARTITIONS = "recording"
 RAW_FILES = dg.AssetKey("raw_files")
 _DATA_VERSION = "dagster/data_version"
 _FILES_NAMED = 20
+_REPOSITORY = "__repository__"
+_TICK_LOGS_KEPT = 2 * 86_400.0
+_EVALUATIONS_KEPT = 7 * 86_400.0
 
 # Multi-partition keys join the dimensions in alphabetical order of their names, which is why
 # highway stands before recording in `us-101|2005-06-15T0750`.
@@ -116,6 +120,26 @@ def register_delivered(
             metadata["taken in by"] = dg.MetadataValue.dagster_run(run_id)
         _observe(instance, key, held[str(key)].digest, metadata)
     return news
+
+
+def tidy(instance: dg.DagsterInstance) -> int:
+    """Remove what Dagster keeps of every tick and would keep for ever; how many log files went.
+
+    A sensor in this package writes a log file per tick, which is thousands a day, and evaluations
+    of its automation conditions are purged by nobody else. What runs wrote stays.
+    """
+    now = time.time()
+    storage = instance.schedule_storage
+    if storage is not None and storage.supports_auto_materialize_asset_evaluations:
+        storage.purge_asset_evaluations(before=now - _EVALUATIONS_KEPT)
+    removed = 0
+    # <storage>/<repository>/<sensor>/<tick>.err; runs write to <storage>/<run>/compute_logs/
+    for path in Path(instance.storage_directory(), _REPOSITORY).rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and now - path.stat().st_mtime > _TICK_LOGS_KEPT:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def _observe(

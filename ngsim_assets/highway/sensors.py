@@ -16,7 +16,7 @@ from ngsim_assets.acquisition.incremental import Changes
 from ngsim_assets.highway import failures, incoming, living_runs, stages, upkeep
 from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
 from ngsim_assets.highway.intake_log import IntakeLog
-from ngsim_assets.highway.resources import HighwayPlatform, register_delivered
+from ngsim_assets.highway.resources import HighwayPlatform, register_delivered, tidy
 from ngsim_assets.highway.watching import ATTEMPTS, Memory, Try, pause_left, tries_of
 from ngsim_assets.settings import Settings
 
@@ -328,6 +328,7 @@ def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -
     settings, opened = platform.settings(), platform.open(context.run.run_id)
     tables = upkeep.upkeep(opened, settings, context.log.info)
     news = register_delivered(context.instance, opened.landing, context.run.run_id)
+    tick_logs = tidy(context.instance)
     damages = upkeep.damages_in(tables)
     metadata: dict[str, dg.MetadataValue | int] = {
         "tables": _table([table.row() for table in tables]),
@@ -336,6 +337,7 @@ def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -
         "bytes freed": sum(table.freed_bytes for table in tables),
         "damaged files": len(damages),
         "recordings registered late": len(news),
+        "logs of ticks removed": tick_logs,
     }
     if damages:
         listed = [{"file": str(d.path), "problem": d.problem, "fix": d.fix} for d in damages]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -47,6 +50,20 @@ def test_a_sound_lake_stays_as_it_is(stored: Watched) -> None:
     assert _rows(stored) == rows
     with duckdb.connect(str(stored.settings.catalog), read_only=True) as catalog:
         assert catalog.execute("SELECT count(*) FROM raw_trajectories").fetchone() == (240,)
+
+
+def test_logs_of_ticks_are_not_kept_for_ever(platform: Watched) -> None:
+    """A file per tick is thousands a day; logs of runs stay."""
+    storage = Path(platform.instance.storage_directory())
+    old, new = (storage / "__repository__" / "incoming_files" / name for name in ("1.err", "2.err"))
+    of_run = storage / "some-run" / "compute_logs" / "step.err"
+    for path in (old, new, of_run):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("said")
+    for path in (old, of_run):
+        os.utime(path, (0, 0))
+    assert metadata(platform.execute("upkeep"))["logs of ticks removed"] == 1
+    assert (old.exists(), new.exists(), of_run.exists()) == (False, True, True)
 
 
 def test_versions_past_retention_go_and_the_rows_stay(
