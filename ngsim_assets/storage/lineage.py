@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ngsim_assets.storage.manifest import Commit, DataFile, Lineage, Provenance
-from ngsim_assets.storage.origins import Origin, live_commit, time_of
+from ngsim_assets.storage.live import live_commits
+from ngsim_assets.storage.manifest import Commit, Lineage, Provenance
+from ngsim_assets.storage.origins import time_of
 from ngsim_assets.storage.parquet import ParquetStorage
 from ngsim_assets.storage.schema import Table
 
@@ -91,8 +92,9 @@ class Origins:
         """What every partition with rows holds now, sorted by partition."""
         if table not in self._live:
             self._live[table] = {
-                tuple(commit.partition.values()): _made(commit)
-                for commit in _live_commits(self._storage, table)
+                partition: _made(commit)
+                for partition, commit in live_commits(self._storage, table).items()
+                if commit.files
             }
         return [made for _, made in sorted(self._live[table].items())]
 
@@ -100,18 +102,24 @@ class Origins:
         """What it was made from, table by table; empty if no table is told."""
         if made.provenance.files:
             return []  # its sources are files from outside
-        grouped: dict[tuple[str, Partition, int] | None, list[str]] = {}
-        found: dict[tuple[str, Partition, int] | None, Made | None] = {}
-        for sha256 in made.provenance.sources:
-            source = self._of(sha256, made)
-            place = (
-                None
-                if source is None
-                else (source.table, tuple(source.partition.values()), source.version)
-            )
-            grouped.setdefault(place, []).append(sha256)
-            found[place] = source
-        return [Source(tuple(hashes), found[place]) for place, hashes in grouped.items()]
+        left = dict.fromkeys(made.provenance.sources)
+        found: list[Source] = []
+        for known in (self._of_now, self._of_ever):
+            for sha256 in [*left]:
+                # a version is a source as a whole: another one may share some of its files
+                whole = [
+                    one
+                    for one in known().get(sha256, ())
+                    if one.table != made.table and left.keys() >= set(one.content)
+                ]
+                if sha256 in left and whole:
+                    best = max(whole, key=lambda one: (_in_common(one, made), one.version))
+                    found.append(Source(best.content, best))
+                    for each in best.content:
+                        left.pop(each, None)
+            if not left:
+                break
+        return [*found, Source(tuple(left), None)] if left else found
 
     def back(self, start: Iterable[Made]) -> Iterator[tuple[Made, list[Source]]]:
         """Everything that `start` was made from, directly or not, each once, with its sources."""
@@ -127,17 +135,22 @@ class Origins:
             waiting += [source.made for source in sources if source.made is not None]
             yield made, sources
 
-    def _of(self, sha256: str, asking: Made) -> Made | None:
+    def _of_now(self) -> dict[str, list[Made]]:
         if self._now is None:
             self._now = _by_hash(made for table in self._tables for made in self.live(table))
-        if self._ever is None and sha256 not in self._now:
+        return self._now
+
+    def _of_ever(self) -> dict[str, list[Made]]:
+        if self._ever is None:
             self._ever = _by_hash(
                 made for table in self._tables for made in _ever_made(self._storage, table)
             )
-        found = self._now.get(sha256) or (self._ever or {}).get(sha256, [])
-        # two partitions may hold the same bytes: then it is the one of the same recording
-        asked = asking.partition.items()
-        return max(found, key=lambda made: len(asked & made.partition.items()), default=None)
+        return self._ever
+
+
+def _in_common(one: Made, other: Made) -> int:
+    """How many names of partitions agree: the same bytes may be in two partitions."""
+    return len(one.partition.items() & other.partition.items())
 
 
 def _by_hash(those: Iterable[Made]) -> dict[str, list[Made]]:
@@ -171,36 +184,6 @@ def _made(commit: Commit) -> Made:
         restored=commit.restored,
         held_against=commit.held_against,
     )
-
-
-def _live_commits(storage: ParquetStorage, table: Table) -> Iterator[Commit]:
-    """What `ParquetStorage.current` says of every partition with rows, in one pass."""
-    live: dict[Partition, list[DataFile]] = {}
-    for file in storage.files(table):
-        live.setdefault(tuple(file.partition[name] for name in table.identity), []).append(file)
-    writes = {place: {file.write for file in files} for place, files in live.items()}
-    newest: dict[Partition, Lineage] = {}
-    pending = set(live)
-    for record in storage.log(table).records() if pending else ():
-        for lineage in records_about(record.lineage) if record.lineage else ():
-            place = tuple(lineage.partition.get(name, "") for name in table.identity)
-            if place not in pending or lineage.write not in writes[place]:
-                continue
-            told = newest.setdefault(place, lineage)
-            if lineage.operation != "confirm":
-                pending.discard(place)
-                origin = Origin(record.version, time_of(record.info), lineage, told)
-                yield _commit(table, place, live[place], origin)
-        if not pending:
-            break
-    for place in pending:
-        yield _commit(table, place, live[place], None)
-
-
-def _commit(
-    table: Table, place: Partition, files: Sequence[DataFile], origin: Origin | None
-) -> Commit:
-    return live_commit(table, dict(zip(table.identity, place, strict=True)), files, origin)
 
 
 def _ever_made(storage: ParquetStorage, table: Table) -> Iterator[Made]:

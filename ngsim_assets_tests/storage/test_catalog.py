@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
+import deltalake
 import duckdb
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from pydantic import Field
 
 from ngsim_assets.storage import catalog
-from ngsim_assets.storage.parquet import ParquetStorage, Provenance
-from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.errors import UnknownVersion, VacuumedVersion
+from ngsim_assets.storage.parquet import ParquetStorage, Provenance, SourceFile
+from ngsim_assets.storage.schema import Column, Table
 from ngsim_assets_tests.storage.tables import (
     HERE,
     SAMPLES,
@@ -21,6 +27,16 @@ from ngsim_assets_tests.storage.tables import (
 )
 
 EMPTY = Table("empty_samples", Sample, (), ())
+SUMMARY = replace(SAMPLES, name="summary")
+
+
+class WeighedSample(Sample):
+    """One sample of one thing."""
+
+    weight: Annotated[float | None, Field(description="New."), Column(pl.Float64(), "kg")]
+
+
+WEIGHED = replace(SAMPLES, model=WeighedSample)
 
 
 def test_a_view_is_the_table(lake: ParquetStorage) -> None:
@@ -121,3 +137,160 @@ def test_a_file_called_catalog_can_be_attached_under_another_name(
     with duckdb.connect(path, read_only=True) as connection:
         assert connection.sql("SELECT count(*) FROM samples").fetchall() == [(12,)]
         assert connection.sql("SELECT sum(rows) FROM catalog.catalog.files").fetchall() == [(12,)]
+
+
+class TestListings:
+    """What the lake says of itself."""
+
+    def test_lineage_leads_from_table_to_table_to_the_file(self, lake: ParquetStorage) -> None:
+        file = SourceFile("a.txt", "ab12", "/somewhere/a.txt", rows=12)
+        raw = lake.replace(SAMPLES, HERE, [samples()], Provenance("run 1", "1", files=(file,)))
+        made = Provenance("run 2", "7", {"limit": 2.0}, raw.content, {"samples": 12})
+        lake.replace(SUMMARY, HERE, [samples(2, shift=1)], made)
+        with catalog.connect(lake, [SAMPLES, SUMMARY]) as connection:
+            first, *second = connection.sql("FROM catalog.lineage").pl().to_dicts()
+        assert {name: first[name] for name in ("source_kind", "source", "sha256", "path")} == {
+            "source_kind": "file",
+            "source": "a.txt",
+            "sha256": "ab12",
+            "path": "/somewhere/a.txt",
+        }
+        assert (first["table_name"], first["version"], first["run_id"]) == ("samples", 1, "run 1")
+        (line,) = second
+        assert (line["source_kind"], line["source"]) == ("table", "samples")
+        assert (line["source_partition"], line["source_version"]) == ("here|first", 1)
+        assert line["data_files"] == list(raw.content)
+        assert (line["code_version"], line["parameters"]) == ("7", '{"limit": 2.0}')
+        assert line["live"]
+
+    def test_what_live_rows_were_made_from_is_told_when_it_is_live_no_more(
+        self, lake: ParquetStorage
+    ) -> None:
+        raw = lake.replace(SAMPLES, HERE, [samples()], Provenance("run 1", sources=("content",)))
+        lake.replace(SUMMARY, HERE, [samples(2, shift=1)], Provenance("run 2", sources=raw.content))
+        lake.replace(SAMPLES, HERE, [samples(5)], Provenance("run 3"))
+        with catalog.connect(lake, [SAMPLES, SUMMARY]) as connection:
+            lines = connection.sql(
+                "SELECT table_name, version, live, source_kind, source_version FROM catalog.lineage"
+            ).fetchall()
+        assert lines == [
+            ("samples", 1, False, "unknown", None),
+            ("samples", 2, True, None, None),
+            ("summary", 1, True, "table", 1),
+        ]
+
+    def test_rows_of_another_program_are_told_to_have_no_record(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()])
+        rows = lake.scan(SAMPLES).with_columns(session=pl.lit("second")).collect()
+        deltalake.write_deltalake(str(lake.root / "samples"), rows, mode="append")
+        with catalog.connect(lake, [SAMPLES]) as connection:
+            lines = connection.sql(
+                "SELECT partition, operation, run_id, source_kind FROM catalog.lineage"
+            ).fetchall()
+        assert lines == [("here|first", "replace", "", None), ("here|second", "", None, None)]
+
+    def test_versions_and_what_was_rolled_back(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()], Provenance(sources=("old",)))
+        lake.replace(SAMPLES, HERE, [samples(5)], Provenance(sources=("new",)))
+        lake.restore(SAMPLES, HERE, 1, Provenance("undo"), held_against=("new",))
+        with catalog.connect(lake, [SAMPLES]) as connection:
+            versions = connection.sql(
+                "SELECT version, semantic, operation, live, restored FROM catalog.versions"
+            ).fetchall()
+            (held,) = connection.sql("FROM catalog.rolled_back").pl().to_dicts()
+        assert versions[:2] == [
+            (3, "v1.2.1", "rollback", True, 1),
+            (2, "v1.2.0", "replace", False, None),
+        ]
+        assert (held["restored"], held["held"], held["held_against"]) == (1, True, ["new"])
+        assert (held["version"], held["run_id"], held["rows"]) == (3, "undo", 12)
+
+    def test_more_listings_can_be_handed_in(self, lake: ParquetStorage, tmp_path: Path) -> None:
+        more = {"deliveries": lambda: pl.DataFrame({"name": ["a.txt"]})}
+        catalog.write_catalog(tmp_path / "ngsim.duckdb", lake, [SAMPLES], more=more)
+        with duckdb.connect(tmp_path / "ngsim.duckdb", read_only=True) as connection:
+            assert connection.sql("FROM catalog.deliveries").fetchall() == [("a.txt",)]
+            names = connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()
+        assert {name for (name,) in names} >= {"versions", "lineage", "files", "rolled_back"}
+
+
+class TestThen:
+    """Views of older versions."""
+
+    def test_a_view_shows_the_version_asked_for(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()])
+        lake.replace(SAMPLES, HERE, [samples(5)])
+        lake.replace(SAMPLES, THERE, [samples(site="there")])
+        at = {"samples": (SAMPLES, 1), "samples@2": (SAMPLES, 2)}
+        with catalog.connect(lake, [SAMPLES], at=at) as connection:
+            counts = [
+                connection.sql(f"SELECT count(*) FROM {name}").fetchall()[0][0]  # noqa: S608
+                for name in ("samples", '"samples@2"', "now.samples")
+            ]
+        assert counts == [12, 20, 32]
+
+    def test_before_the_table_there_are_no_rows(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()])
+        at = {"samples": (SAMPLES, catalog.NOT_YET)}
+        with catalog.connect(lake, [SAMPLES], at=at) as connection:
+            assert connection.sql("FROM samples").pl().schema == SAMPLES.schema
+            assert connection.sql("SELECT count(*) FROM now.samples").fetchall() == [(12,)]
+
+    def test_columns_that_came_later_are_null(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()])
+        lake.replace(WEIGHED, HERE, [samples().with_columns(weight=2.5)])
+        lake.replace(WEIGHED, THERE, [samples(site="there").with_columns(weight=1.5)])
+        lake.restore(WEIGHED, HERE, 1)
+        total = "SELECT sum(weight), count(weight), count(*) FROM samples"
+        before, since = {"samples": (WEIGHED, 1)}, {"samples": (WEIGHED, 3)}
+        with catalog.connect(lake, [WEIGHED], at=before) as connection:
+            assert connection.sql(total).fetchall() == [(None, 0, 12)]
+            # rolled back to files of before the column, beside files of after it
+            now = total.replace("samples", "now.samples")
+            assert connection.sql(now).fetchall() == [(18.0, 12, 24)]
+        with catalog.connect(lake, [WEIGHED], at=since) as connection:
+            assert connection.sql(total).fetchall() == [(30.0, 12, 12)]
+
+    def test_a_version_whose_files_were_removed_is_refused(self, lake: ParquetStorage) -> None:
+        lake.replace(SAMPLES, HERE, [samples()])
+        lake.replace(SAMPLES, HERE, [samples(5)])
+        for file in lake.files(SAMPLES, version=1):
+            (lake.root / "samples" / file.path).unlink()
+        with pytest.raises(VacuumedVersion, match="version 1"):
+            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 1)})
+        with pytest.raises(UnknownVersion, match="version 9"):
+            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 9)})
+
+
+@pytest.mark.parametrize(
+    ("sql", "made"),
+    [
+        ("SELECT * FROM samples JOIN catalog.files ON true", {"samples", "catalog.files"}),
+        ("FROM samples", {"samples"}),
+        ('FROM "samples"', {"samples"}),
+        ('FROM "samples@v1.0.0"', {"samples@v1.0.0"}),
+        ("WITH samples AS (SELECT 1) FROM samples, now.samples", {"now.samples"}),
+        ("DESCRIBE samples", {"samples"}),
+        ("SHOW ALL TABLES", None),
+        ("FROM information_schema.tables", None),
+        ("SELECT 1; FROM samples", None),
+        ("FROM nothing", None),
+        ("not SQL", None),
+    ],
+)
+def test_only_what_is_asked_for_is_made(
+    lake: ParquetStorage, sql: str, made: set[str] | None
+) -> None:
+    """Listings read the whole history: who asks for rows does not wait for it."""
+    lake.replace(SAMPLES, HERE, [samples()])
+    at = {"samples": (SAMPLES, 1), "samples@v1.0.0": (SAMPLES, 1)}
+    with catalog.connect(lake, [SAMPLES, EMPTY], at=at, sql=sql) as connection:
+        views = connection.sql(
+            "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
+            " UNION ALL SELECT schema_name, table_name FROM duckdb_tables()"
+        ).fetchall()
+    names = {name if schema == "main" else f"{schema}.{name}" for schema, name in views}
+    if made is None:
+        assert names > {"samples", "empty_samples", "catalog.lineage", "now.samples"}
+    else:
+        assert names == made
