@@ -667,12 +667,23 @@ class CorpusRecording(_Row):
 _PARTITION = ("date", "highway_id", "recording")
 _BY_TYPE = ("date", "highway_id", "vehicle_type", "recording")
 _IDENTITY = ("highway_id", "recording")
+_BUILD = "ngsim build '{highway_id}|{recording}' --force"
 
 RAW_TRAJECTORIES = Table(
-    "raw_trajectories", RawTrajectory, _PARTITION, _IDENTITY, ("vehicle_id", "frame_id")
+    "raw_trajectories",
+    RawTrajectory,
+    _PARTITION,
+    _IDENTITY,
+    ("vehicle_id", "frame_id"),
+    rebuilt_by=_BUILD,
 )
 VALIDATED_POINTS = Table(
-    "validated_points", TrajectoryPoint, _BY_TYPE, _IDENTITY, ("vehicle_id", "frame")
+    "validated_points",
+    TrajectoryPoint,
+    _BY_TYPE,
+    _IDENTITY,
+    ("vehicle_id", "frame"),
+    rebuilt_by=_BUILD,
 )
 QUARANTINE = Table(
     "quarantine",
@@ -680,12 +691,23 @@ QUARANTINE = Table(
     (*_PARTITION, "stage"),
     (*_IDENTITY, "stage"),
     ("source_file", "source_row"),
+    rebuilt_by=f"{_BUILD}, or of stage intake: ngsim ingest",
 )
 CLEANED_TRAJECTORIES = Table(
-    "cleaned_trajectories", CleanedPoint, _BY_TYPE, _IDENTITY, ("vehicle_id", "frame")
+    "cleaned_trajectories",
+    CleanedPoint,
+    _BY_TYPE,
+    _IDENTITY,
+    ("vehicle_id", "frame"),
+    rebuilt_by=_BUILD,
 )
 TRAJECTORY_SEGMENTS = Table(
-    "trajectory_segments", TrajectorySegment, _BY_TYPE, _IDENTITY, ("vehicle_id",)
+    "trajectory_segments",
+    TrajectorySegment,
+    _BY_TYPE,
+    _IDENTITY,
+    ("vehicle_id",),
+    rebuilt_by=_BUILD,
 )
 TRAFFIC_STATE = Table(
     "traffic_state",
@@ -693,11 +715,24 @@ TRAFFIC_STATE = Table(
     _PARTITION,
     _IDENTITY,
     ("lane_id", "direction", "time_start", "y_start"),
+    rebuilt_by=_BUILD,
 )
 QUALITY_METRICS = Table(
-    "quality_metrics", QualityMetric, _PARTITION, _IDENTITY, ("stage", "metric")
+    "quality_metrics",
+    QualityMetric,
+    _PARTITION,
+    _IDENTITY,
+    ("stage", "metric"),
+    rebuilt_by=_BUILD,
 )
-CORPUS_SUMMARY = Table("corpus_summary", CorpusRecording, (), (), ("highway_id", "recording"))
+CORPUS_SUMMARY = Table(
+    "corpus_summary",
+    CorpusRecording,
+    (),
+    (),
+    ("highway_id", "recording"),
+    rebuilt_by="ngsim build --force",
+)
 
 TABLES: dict[str, Table] = {
     table.name: table

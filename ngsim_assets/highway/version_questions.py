@@ -133,7 +133,7 @@ def vacuum(
         console.print_table(title, [_removed(one) for one in touched])
         freed = sum(one.bytes + one.leftover_bytes for one in done)
         kept = f"{days:g} days and {newest} versions per partition are kept"
-        console.note(f"{_size(freed)} {'would be' if dry_run else ''} freed; {kept}")
+        console.note(f"{_size(freed)} {'would be freed' if dry_run else 'freed'}; {kept}")
     if failed:
         raise NotVacuumed(failed)
 

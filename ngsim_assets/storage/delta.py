@@ -288,6 +288,12 @@ class DeltaLog:
         """What the commit of one version says; DamagedFile if that cannot be read."""
         return self._records.get(version)
 
+    def unreadable_records(self) -> list[DamagedFile]:
+        """Why commits cannot be read, those that cannot."""
+        with self._lock:
+            delta = self._newest()
+        return list(self._records.unreadable(delta.version())) if delta else []
+
     def history(self) -> dict[int, Mapping[str, Any]]:
         """`commitInfo` of every version, oldest first; those that cannot be read are left out."""
         return {record.version: record.info for record in reversed([*self.records()])}

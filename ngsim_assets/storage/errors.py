@@ -113,7 +113,7 @@ class DamagedFile(StorageError):
         self.reason = reason
         super().__init__(
             f"table {table}: cannot read {path}: {reason}",
-            fix or "`ngsim verify` lists every damaged file; materialize its partition again",
+            fix or "`ngsim verify` names every damaged file and the command that writes it again",
         )
 
 

@@ -229,10 +229,12 @@ def _told(change: Change, lineage: Lineage | None, added: list[str], *, is_first
 
 
 def _told_of_rows(before: State, after: State) -> str:
-    if sorted(file.content for file in before.files) == sorted(f.content for f in after.files):
-        return "damaged files written again"
     if not after.rows:
         return "emptied"
     if not before.rows:
         return "first rows"
-    return "rows added" if after.rows > before.rows else "rows corrected"
+    if after.rows != before.rows:
+        return "rows added" if after.rows > before.rows else "rows corrected"
+    if sorted(file.content for file in before.files) == sorted(f.content for f in after.files):
+        return "damaged files written again"
+    return "rows corrected"

@@ -6,7 +6,7 @@ the log names them, so a reader, a crash or another writer sees the old rows or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,15 +239,34 @@ class ParquetStorage:
             for number, info in reversed(self.log(table).history().items())
         ]
 
-    def verify(self, table: Table, partition: Mapping[str, str] | None = None) -> list[Damage]:
-        """Read every live file and compare its SHA-256 with what was written."""
+    def verify(
+        self,
+        table: Table,
+        partition: Mapping[str, str] | None = None,
+        *,
+        progress: Callable[[DataFile], None] | None = None,
+    ) -> list[Damage]:
+        """Read every live file and compare its SHA-256 with what was written.
+
+        Commits of the log whose record cannot be read are damage, too, unless only a partition is
+        asked for. `progress` is called with every file that was read; `files` tells before how
+        many there are.
+        """
         log = self.log(table)
         try:
             snapshot = log.current()
         except DamagedFile as error:
             fix = f"restore {error.path} from a backup, or move {log.folder} aside and rebuild"
             return [Damage(table.name, {}, error.path, error.reason, fix)]
-        return list(damages(table.name, log.folder, snapshot.of(partition) if snapshot else ()))
+        files = snapshot.of(partition) if snapshot else ()
+        found = list(
+            damages(table.name, log.folder, files, rebuilt_by=table.rebuilt_by, progress=progress)
+        )
+        unread = log.unreadable_records() if partition is None else ()
+        return found + [
+            Damage(table.name, {}, error.path, f"cannot be read: {error.reason}", error.fix)
+            for error in unread
+        ]
 
     def sweep(self, table: Table) -> list[Path]:
         """Remove files that killed writers left behind, and return their paths.

@@ -46,6 +46,7 @@ class Table:
         sort_by: order of rows inside a partition.
         renamed: columns that had another name before, as `{"new": "old"}`: rows of before are
             read under the new name, and `ngsim migrate` renames the column in the lake.
+        rebuilt_by: command that writes a partition again, its columns in braces.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Table:
     identity: tuple[str, ...]
     sort_by: tuple[str, ...] = field(default=())
     renamed: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    rebuilt_by: str = ""
 
     @cached_property
     def columns(self) -> dict[str, Column]:

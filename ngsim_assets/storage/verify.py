@@ -6,7 +6,7 @@ The hash a file must have is part of its name, so nothing but the file list is n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +24,28 @@ class Damage:
     fix: str
 
 
-def damages(table: str, folder: Path, files: Iterable[DataFile]) -> Iterator[Damage]:
-    """Read every file and compare its hash; yields what does not fit."""
+def damages(
+    table: str,
+    folder: Path,
+    files: Iterable[DataFile],
+    *,
+    rebuilt_by: str = "",
+    progress: Callable[[DataFile], None] | None = None,
+) -> Iterator[Damage]:
+    """Read every file and compare its hash; yields what does not fit.
+
+    `rebuilt_by` is the command that mends a partition, see `Table`; `progress` is called with
+    every file that was read.
+    """
     for file in files:
         problem = _problem(folder / file.path, file)
         if problem:
-            yield Damage(
-                table,
-                file.partition,
-                folder / file.path,
-                problem,
-                f"materialize this partition of {table} again: it is rewritten from its input",
-            )
+            fix = f"materialize this partition of {table} again: it is rewritten from its input"
+            if rebuilt_by:
+                fix = f"write it again from its input: {rebuilt_by.format(**file.partition)}"
+            yield Damage(table, file.partition, folder / file.path, problem, fix)
+        if progress is not None:
+            progress(file)
 
 
 def is_sound(folder: Path, files: Iterable[DataFile]) -> bool:

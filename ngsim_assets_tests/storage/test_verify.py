@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,28 @@ def test_damage_is_named_and_the_same_rows_mend_it(
     assert lake.replace(SAMPLES, HERE, [samples()]).changed  # not taken for live content
     assert lake.verify(SAMPLES) == []
     assert lake.scan(SAMPLES, HERE).collect().sort("thing", "step").equals(logical(samples()))
+
+
+def test_the_command_that_mends_a_partition_is_named(
+    lake: ParquetStorage, live: list[Path]
+) -> None:
+    table = replace(SAMPLES, rebuilt_by="build {site}/{session}")
+    seen: list[str] = []
+    live[0].unlink()
+    (damage,) = lake.verify(table, progress=lambda file: seen.append(file.path))
+    assert damage.fix == "write it again from its input: build here/first"
+    assert seen == [file.path for file in lake.files(table)]
+
+
+def test_a_commit_that_cannot_be_read_is_damage(lake: ParquetStorage, live: list[Path]) -> None:
+    from deltalake import DeltaTable
+
+    DeltaTable(lake.root / "samples").create_checkpoint()
+    commit = lake.root / "samples" / "_delta_log" / f"{1:020}.json"
+    commit.write_text("{")
+    (damage,) = ParquetStorage(lake.root).verify(SAMPLES)
+    assert (damage.path, damage.problem) == (commit, "cannot be read: it is no commit record")
+    assert "backup" in damage.fix
 
 
 def test_a_file_that_cannot_be_read_is_named(lake: ParquetStorage, live: list[Path]) -> None:
