@@ -107,6 +107,16 @@ class Incoming:
         """SHA-256 of the unpacked content of every file that can be taken in, by name."""
         return {name: self.sha256_of(name) for name in self._good()}
 
+    def bad(self) -> list[str]:
+        """Names of the files that cannot be taken in."""
+        return [name for name, held in self.files.items() if not held.is_good]
+
+    def forget_moved(self) -> None:
+        """Bad files that were moved out of the folder are there no more."""
+        for name in self.bad():
+            if not (self.folder / name).exists():
+                del self.files[name]
+
     def _good(self) -> list[str]:
         return sorted(name for name, held in self.files.items() if held.is_good)
 

@@ -6,6 +6,7 @@ their comparison (report_questions.py), commands that take files in or make them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ from ngsim_assets.highway.validate import rules_table
 from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
+from ngsim_assets.storage.errors import DamagedFile
 from ngsim_assets.storage.schema import documentation_of
 from ngsim_assets.storage.versions import DataVersionManager
 
@@ -92,12 +94,18 @@ def query(
     """
     import duckdb
 
-    with sql_catalog.ask(stages.open_platform(load_settings()), sql, version or []) as connection:
-        try:
-            answer = connection.sql(sql)
-            frame = answer.pl() if answer is not None else pl.DataFrame()
-        except duckdb.Error as error:
-            raise BadQuery(str(error), list(model.TABLES)) from error
+    platform = stages.open_platform(load_settings())
+    try:
+        with sql_catalog.ask(platform, sql, version or []) as connection:
+            try:
+                answer = connection.sql(sql)
+                frame = answer.pl() if answer is not None else pl.DataFrame()
+            except duckdb.IOException:
+                raise
+            except duckdb.Error as error:
+                raise BadQuery(str(error), list(model.TABLES)) from error
+    except duckdb.IOException as error:
+        raise _unreadable(platform, str(error)) from error
     if as_json or layout == "json":
         console.print_json(frame.to_dicts())
     elif layout == "csv":
@@ -107,6 +115,17 @@ def query(
         console.print_table(rows, frame.head(1000).to_dicts())
         if frame.height > 1000:
             console.note("first 1,000 rows shown; --format csv prints all")
+
+
+def _unreadable(platform: stages.Platform, reason: str) -> NgsimAssetsError:
+    """What DuckDB says where a view's file is gone or cut, as the file's table would say it."""
+    named = re.search(r'[^"\']+\.parquet', reason)
+    lake = platform.lake.root.absolute()
+    if named is None or not Path(named[0]).is_relative_to(lake):
+        return BadQuery(reason, list(model.TABLES))
+    path = Path(named[0])
+    table = path.relative_to(lake).parts[0]
+    return DamagedFile(table, path, reason.splitlines()[0] if path.exists() else "it is missing")
 
 
 def vehicle(
