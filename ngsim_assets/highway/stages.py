@@ -42,6 +42,7 @@ from ngsim_assets.settings import Settings
 from ngsim_assets.storage.manifest import SourceFile
 from ngsim_assets.storage.parquet import Commit, ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.verify import is_sound
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -260,6 +261,7 @@ def store_cleaned(platform: Platform, key: PartitionKey) -> Commit:
 def store_segments(platform: Platform, key: PartitionKey) -> Commit:
     """Sum up every trajectory of a partition as `trajectory_segments`."""
     cleaned = built(platform, CLEANED_TRAJECTORIES, key)
+    validated = built(platform, VALIDATED_POINTS, key)
     columns = [name for name in SUMMED if name not in identity(key)]
     frames = platform.lake.frames(CLEANED_TRAJECTORIES, identity(key), columns)
     said = platform.lake.scan(VALIDATED_POINTS, identity(key)).select("vehicle_id", "total_frames")
@@ -272,7 +274,13 @@ def store_segments(platform: Platform, key: PartitionKey) -> Commit:
         TRAJECTORY_SEGMENTS,
         identity(key),
         in_parallel(summed, frames, platform.workers),
-        provenance(platform, "trajectory_segments", asdict(platform.cleaning), cleaned),
+        provenance(
+            platform,
+            "trajectory_segments",
+            asdict(platform.cleaning),
+            cleaned,
+            also=[validated],
+        ),
     )
 
 
@@ -301,6 +309,9 @@ def store_unassigned(platform: Platform) -> None:
             continue
         partition = {**intake.unassigned_partition(file), "stage": "intake"}
         held.append(partition)
+        stored = platform.lake.current(QUARANTINE, partition)
+        if stored is not None and _is_of(platform, stored, file.sha256):
+            continue  # a lake of thousands of files must not be rewritten for each new one
         platform.lake.replace(
             QUARANTINE,
             partition,
@@ -316,6 +327,17 @@ def store_unassigned(platform: Platform) -> None:
     for partition in platform.lake.partitions(QUARANTINE):
         if partition["stage"] == "intake" and partition not in held:
             platform.lake.replace(QUARANTINE, partition, [])
+
+
+def _is_of(platform: Platform, stored: Commit, sha256: str) -> bool:
+    """Whether `stored` are the rows of the delivered bytes with this hash, by today's code."""
+    told = stored.provenance
+    return (
+        stored.operation == "replace"
+        and told.sources == (sha256,)
+        and told.code_version == CODE_VERSIONS["quarantine"]
+        and is_sound(platform.lake.root / QUARANTINE.name, stored.files)
+    )
 
 
 def identity(key: PartitionKey) -> dict[str, str]:
@@ -364,12 +386,16 @@ def provenance(
     parameters: Mapping[str, object],
     source: Commit,
     rows: Mapping[str, int] | None = None,
+    also: Sequence[Commit] = (),
 ) -> Provenance:
-    """What is recorded with a write: by which run and code, with what, from which files."""
+    """What is recorded with a write: by which run and code, with what, from which files.
+
+    `also` are the tables read beside `source`, in the order of `data_versions.BUILT_FROM`.
+    """
     return Provenance(
         run_id=platform.run_id,
         code_version=CODE_VERSIONS[stage],
         parameters=parameters,
-        sources=source.content,
+        sources=(*source.content, *(hash_ for beside in also for hash_ in beside.content)),
         rows={source.table: source.rows} if rows is None else rows,
     )
