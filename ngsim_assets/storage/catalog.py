@@ -7,6 +7,7 @@ read here, the views name plain Parquet files. Does not belong here: what the li
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,14 @@ from uuid import uuid4
 import polars as pl
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
-from ngsim_assets.storage.errors import writing
+from ngsim_assets.storage.errors import DamagedFile, writing
 from ngsim_assets.storage.evolution import Picked
 from ngsim_assets.storage.lineage import records_about
 from ngsim_assets.storage.listings import Listing, listings
 from ngsim_assets.storage.manifest import DataFile, Lineage
 from ngsim_assets.storage.parquet import ParquetStorage
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.snapshots import Snapshot
 
 if TYPE_CHECKING:
     import duckdb
@@ -205,7 +207,7 @@ def _rows(storage: ParquetStorage, table: Table, version: int | None) -> str:
     options = f", hive_partitioning = true, hive_types = {{{folders}}}" if hive else ""
     columns = ", ".join(_selected(column, types) for column in view.columns)
     # every name and path here is quoted
-    if not _have_columns(storage, table, snapshot.version, files):
+    if not _have_columns(storage, table, snapshot, files):
         # opens every file, so only where it must; the empty half adds what no file has
         given = f"{_nothing(types)} UNION ALL BY NAME SELECT * FROM"
         return (
@@ -232,17 +234,28 @@ def _selected(column: Picked, types: Mapping[str, pl.DataType]) -> str:
 
 
 def _have_columns(
-    storage: ParquetStorage, table: Table, version: int, files: Iterable[DataFile]
+    storage: ParquetStorage, table: Table, snapshot: Snapshot, files: Sequence[DataFile]
 ) -> bool:
-    """Whether all files were written since the table's columns last changed."""
+    """Whether all files have every column: the newest column may be younger than they are."""
     sought = {file.write for file in files}
-    for record in storage.log(table).records(version):
+    if "" not in sought and snapshot.stored.columns.keys() <= _first_columns(storage, table):
+        return True
+    for record in storage.log(table).records(snapshot.version):
         sought -= set(_written(record.lineage)) if record.lineage else set()
         if not sought:
             return True
         if record.schema is not None:
             return False
     return False
+
+
+def _first_columns(storage: ParquetStorage, table: Table) -> set[str]:
+    """Columns the table was created with, none if that cannot be read."""
+    try:
+        schema = storage.log(table).record(0).schema
+    except DamagedFile:
+        return set()
+    return {field["name"] for field in json.loads(schema)["fields"]} if schema else set()
 
 
 def _written(lineage: Lineage) -> Iterator[str]:
