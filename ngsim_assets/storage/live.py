@@ -22,6 +22,7 @@ def live_commits(storage: ParquetStorage, table: Table) -> dict[tuple[str, ...],
     snapshot = log.current()
     if snapshot is None:
         return {}
+    log.view(snapshot, (), folders=table.identity)  # folders tell partitions, or it refuses
     files: dict[tuple[str, ...], list[DataFile]] = {}
     for file in snapshot.files:
         files.setdefault(tuple(file.partition[name] for name in table.identity), []).append(file)

@@ -192,12 +192,16 @@ class ParquetStorage:
         return live_commit(table, identity, live, origin)
 
     def partitions(self, table: Table) -> list[dict[str, str]]:
-        """Identity of every partition that has rows, sorted."""
-        snapshot = self.log(table).current()
-        found = {
-            tuple(file.partition[name] for name in table.identity)
-            for file in (snapshot.files if snapshot else ())
-        }
+        """Identity of every partition that has rows, sorted.
+
+        MigrationNeeded if the lake's folders do not tell it.
+        """
+        log = self.log(table)
+        snapshot = log.current()
+        if snapshot is None:
+            return []
+        log.view(snapshot, (), folders=table.identity)
+        found = {tuple(file.partition[name] for name in table.identity) for file in snapshot.files}
         return [dict(zip(table.identity, values, strict=True)) for values in sorted(found)]
 
     def files(

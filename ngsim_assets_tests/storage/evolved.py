@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import polars as pl
@@ -30,6 +31,16 @@ def changed(
     }
     model = create_model("Changed", **kept, **new)
     return Table(SAMPLES.name, model, partition_by, identity, SAMPLES.sort_by, renamed or {})
+
+
+def required(name: str) -> Table:
+    """The samples, with no null allowed in a column of texts."""
+    fields: dict[str, Any] = {
+        column: (Annotated[info.annotation, *info.metadata], ...)
+        for column, info in Sample.model_fields.items()
+    }
+    fields[name] = (Annotated[str, *Sample.model_fields[name].metadata], ...)
+    return replace(SAMPLES, model=create_model("Required", **fields))
 
 
 WEIGHED = changed(weight=Column(pl.Float64(), "kg", GRID))

@@ -136,6 +136,8 @@ def test_other_partitions_than_the_folders_tell_are_refused(old: ParquetStorage)
     with pytest.raises(MigrationNeeded, match="partitioned by day, site, kind, session, the model"):
         list(old.frames(evolved.BY_THING, {"thing": "2"}))
     with pytest.raises(MigrationNeeded, match="the model by thing"):
+        old.partitions(evolved.BY_THING)
+    with pytest.raises(MigrationNeeded, match="the model by thing"):
         old.replace(evolved.BY_THING, {"thing": "2"}, [])
 
 

@@ -190,6 +190,17 @@ def test_a_table_can_start_again(old: ParquetStorage) -> None:
     assert then.filter(site="here").select(SAMPLES.schema.names()).equals(logical(samples()))
 
 
+def test_nulls_where_the_model_allows_none_any_more_are_counted_and_left(
+    old: ParquetStorage,
+) -> None:
+    strict = evolved.required("name")
+    plan = migration_plan(old, strict)
+    assert plan.nulls == {"name": 16}
+    assert not plan.is_needed
+    assert old.scan(strict).collect()["name"].null_count() == 16
+    assert not migrate(old, strict).changed
+
+
 def test_damage_is_not_carried_over(old: ParquetStorage) -> None:
     path = old.root / "samples" / old.files(SAMPLES, THERE)[0].path
     content = bytearray(path.read_bytes())
