@@ -33,6 +33,7 @@ from ngsim_assets.storage.evolution import (
     view_as_it_was,
     view_of,
 )
+from ngsim_assets.storage.log_damage import drop_damaged_checkpoints, log_damage
 from ngsim_assets.storage.manifest import LINEAGE, DataFile, Lineage
 from ngsim_assets.storage.records import CommitRecord, CommitRecords
 from ngsim_assets.storage.schema import Table
@@ -80,6 +81,16 @@ class DeltaLog:
         except DeltaError as error:
             raise UnknownVersion(self._table.name, version) from error
 
+    def _opened(self, version: int) -> DeltaTable:
+        """The table as it was at `version`, to commit on top of; DamagedFile if it is not whole."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            return DeltaTable(self.folder, version=version)
+        except DeltaError as error:
+            raise log_damage(self._table.name, self.folder / "_delta_log", error) from error
+
     def open(self) -> Snapshot:
         """The newest version of the table, which is created, or given new columns, if need be.
 
@@ -105,11 +116,10 @@ class DeltaLog:
         Without files (None, not empty) the rows stay and only the record is added. Returns the
         new version, or None if another commit took its number.
         """
-        from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
         from deltalake.transaction import CommitProperties
 
-        delta = DeltaTable(self.folder, version=base.version)
+        delta = self._opened(base.version)
         filters = [(name, "=", value) for name, value in lineage.partition.items()] or None
         if files is not None:
             self._writable(delta)  # its columns may have changed since the files were written
@@ -141,7 +151,6 @@ class DeltaLog:
 
         Returns the new version, or None if another commit took its number.
         """
-        from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
         from deltalake.transaction import CommitProperties, RemoveAction
 
@@ -156,7 +165,7 @@ class DeltaLog:
             )
             for file in removed
         ]
-        delta = DeltaTable(self.folder, version=base.version)
+        delta = self._opened(base.version)
         try:
             with writing(self.folder), self._committing():
                 delta.create_write_transaction(
@@ -300,24 +309,37 @@ class DeltaLog:
 
     def _newest(self) -> DeltaTable | None:
         """The table as of now; DamagedFile if its log cannot be read."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
+        from deltalake.exceptions import DeltaError
 
         with self._lock:
             log = self.folder / "_delta_log"
             try:
-                if not log.is_dir():
-                    self._delta = self._snapshot = None
-                    self._records.forget()
-                elif self._delta is None:
-                    self._delta = DeltaTable(self.folder)
-                else:
-                    self._delta.update_incremental()
-            except TableNotFoundError:
-                self._delta = None
+                self._follow(log)
             except DeltaError as error:
-                raise DamagedFile(self._table.name, log, str(error).splitlines()[0]) from error
+                self._delta = None
+                try:
+                    if not drop_damaged_checkpoints(log):
+                        raise
+                    self._follow(log)
+                except DeltaError:
+                    raise log_damage(self._table.name, log, error) from error
             return self._delta
+
+    def _follow(self, log: Path) -> None:
+        """Open the table or read on what others have committed."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            if not log.is_dir():
+                self._delta = self._snapshot = None
+                self._records.forget()
+            elif self._delta is None:
+                self._delta = DeltaTable(self.folder)
+            else:
+                self._delta.update_incremental()
+        except TableNotFoundError:
+            self._delta = None
 
     def _create(self) -> None:
         """Create the table, unless another process is quicker."""

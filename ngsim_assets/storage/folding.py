@@ -71,6 +71,7 @@ class Change:
     """
 
     record: CommitRecord
+    timestamp: datetime
     semantic: Semantic
     what: str
     before: Mapping[Identity, State]
@@ -80,10 +81,6 @@ class Change:
     @property
     def number(self) -> int:
         return self.record.version
-
-    @property
-    def timestamp(self) -> datetime:
-        return time_of(self.record.info)
 
     @property
     def foreign_operation(self) -> str:
@@ -110,12 +107,13 @@ class Folding:
 
     def add(self, record: CommitRecord) -> None:
         """Fold the next commit in."""
-        self.commits.append((record.version, time_of(record.info)))
+        timestamp = self._time(record)
+        self.commits.append((record.version, timestamp))
         lineage = record.lineage
         if lineage is not None and lineage.operation == "vacuum":
             self._given_up.update(lineage.given_up)
         touched = {
-            identity: State(record.version, time_of(record.info), files)
+            identity: State(record.version, timestamp, files)
             for identity, files in self._after(record).items()
             if _paths(files) != _paths(self.live(identity).files)
         }
@@ -138,7 +136,7 @@ class Folding:
         else:
             return
         changes_columns = bool(self._columns is None or added or broken or migrated)
-        change = Change(record, semantic, "", before, touched, changes_columns)
+        change = Change(record, timestamp, semantic, "", before, touched, changes_columns)
         what = _told(change, lineage, added, is_first=self._columns is None)
         if changes_columns:
             everywhere = {identity: self.live(identity) for identity in self.states}
@@ -156,6 +154,12 @@ class Folding:
         """What a partition holds after the commits so far."""
         states = self.states.get(identity)
         return states[-1] if states else State(-1, time_of({}), ())
+
+    def _time(self, record: CommitRecord) -> datetime:
+        """Of the commit, or of the one before it where it has none."""
+        if "timestamp" in record.info or not self.commits:
+            return time_of(record.info)
+        return self.commits[-1][1]
 
     def gave_up(self, file: DataFile) -> bool:
         """Whether a vacuum gave the file up, removed or not."""

@@ -150,7 +150,11 @@ class CommitRecords:
 
 
 def _parsed(version: int, content: bytes) -> CommitRecord:
-    """A commit; ValueError, KeyError, TypeError or AttributeError if it is none."""
+    """A commit; ValueError, KeyError, TypeError or AttributeError if it is none.
+
+    An empty file is a commit that changes nothing, as it is to the Delta library: a power cut can
+    leave one, of a commit that nobody was told of.
+    """
     lines = content.splitlines()
     info: Mapping[str, Any] = {}
     for line in lines:
@@ -176,8 +180,6 @@ def _parsed(version: int, content: bytes) -> CommitRecord:
         elif kind == "remove":
             changes.append(action.get("dataChange", True))
             removed.append(unquote(action["path"]))
-    if not lines:
-        raise ValueError(content)
     return CommitRecord(version, info, schema, tuple(added), tuple(removed), any(changes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ngsim_assets.storage.errors import DamagedFile
 from ngsim_assets.storage.parquet import ParquetStorage
+from ngsim_assets.storage.versions import DataVersionManager
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, THERE, logical, samples
 
 
@@ -87,7 +89,78 @@ def test_a_broken_log_is_named(lake: ParquetStorage, live: list[Path]) -> None:
     log = lake.root / "samples" / "_delta_log"
     (log / f"{1:020}.json").unlink()
     fresh = ParquetStorage(lake.root)
-    with pytest.raises(DamagedFile, match="_delta_log"):
+    missing = log / f"{1:020}.json"
+    with pytest.raises(DamagedFile, match=rf"{missing.name}: it is missing \(put it back"):
         fresh.scan(SAMPLES)
     (damage,) = fresh.verify(SAMPLES)
-    assert damage.path == log
+    assert damage.path == missing
+
+
+def _with_checkpoint(lake: ParquetStorage) -> Path:
+    """The log after a checkpoint, and a commit since."""
+    from deltalake import DeltaTable
+
+    lake.replace(SAMPLES, HERE, [samples()])
+    DeltaTable(lake.root / "samples").create_checkpoint()
+    lake.replace(SAMPLES, HERE, [samples(4)])
+    return lake.root / "samples" / "_delta_log"
+
+
+_CHECKPOINT = f"{1:020}.checkpoint.parquet"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda log: (log / _CHECKPOINT).write_bytes(b""),
+        lambda log: (log / _CHECKPOINT).write_bytes((log / _CHECKPOINT).read_bytes()[:400]),
+        lambda log: (log / _CHECKPOINT).unlink(),
+        lambda log: (log / "_last_checkpoint").write_text("?"),
+        lambda log: (log / "_last_checkpoint").write_text('{"version": 77, "size": 3}'),
+    ],
+)
+def test_damaged_checkpoints_do_no_harm(
+    lake: ParquetStorage, harm: Callable[[Path], object]
+) -> None:
+    harm(_with_checkpoint(lake))
+    fresh = ParquetStorage(lake.root)
+    assert fresh.scan(SAMPLES).collect().height == 16
+    assert fresh.verify(SAMPLES) == []
+    assert fresh.replace(SAMPLES, HERE, [samples(2)]).version == 3
+    assert [version.version for version in fresh.history(SAMPLES)] == [3, 2, 1, 0]
+
+
+def test_a_checkpoint_that_replaces_commits_is_named_and_kept(lake: ParquetStorage) -> None:
+    log = _with_checkpoint(lake)
+    (log / f"{0:020}.json").unlink()
+    (log / _CHECKPOINT).write_bytes(b"PAR1")
+    with pytest.raises(DamagedFile, match=r"checkpoint.parquet: it is no checkpoint") as damaged:
+        ParquetStorage(lake.root).scan(SAMPLES)
+    assert damaged.value.path.exists()
+
+
+def test_a_torn_last_commit_is_named_with_the_way_on(lake: ParquetStorage) -> None:
+    log = _with_checkpoint(lake)
+    newest = log / f"{2:020}.json"
+    newest.write_bytes(newest.read_bytes()[:300])
+    with pytest.raises(
+        DamagedFile, match="or move it aside: the table then is what it was"
+    ) as torn:
+        ParquetStorage(lake.root).replace(SAMPLES, HERE, [samples()])
+    assert torn.value.path == newest
+    newest.rename(lake.root / "aside")
+    fresh = ParquetStorage(lake.root)
+    assert fresh.scan(SAMPLES).collect().height == 12
+    assert fresh.replace(SAMPLES, HERE, [samples(4)]).version == 2
+
+
+def test_an_empty_commit_changes_nothing(lake: ParquetStorage) -> None:
+    log = _with_checkpoint(lake)
+    (log / f"{3:020}.json").touch()
+    fresh = ParquetStorage(lake.root)
+    assert fresh.scan(SAMPLES).collect().height == 16
+    assert fresh.replace(SAMPLES, HERE, [samples(2)]).version == 4
+    assert fresh.verify(SAMPLES) == []
+    told = DataVersionManager(fresh).versions(SAMPLES)
+    assert [version.number for version in told] == [4, 2, 1, 0]
+    assert DataVersionManager(fresh).find(SAMPLES, told[1].timestamp.isoformat()).number == 2
