@@ -304,7 +304,8 @@ class Change:
         for folder in sorted(self.holdings.unheld):
             self.zone._remembered.changing_file(self.log, folder)  # noqa: SLF001
             retired = self.zone._staging / f"{folder}.retired"  # noqa: SLF001
-            (self.zone._files / folder).rename(retired)  # noqa: SLF001
+            with suppress(FileNotFoundError):  # somebody was faster, by hand
+                (self.zone._files / folder).rename(retired)  # noqa: SLF001
             shutil.rmtree(retired, ignore_errors=True)
             self.holdings.put(folder, None)
 

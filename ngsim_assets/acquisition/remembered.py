@@ -147,7 +147,7 @@ class Remembered:
         return record
 
     def _looks(self) -> bytes:
-        return b"-".join(_time_of(folder) for folder in (self._files, self._rejected))
+        return b"-".join(_look_of(folder) for folder in (self._files, self._rejected))
 
 
 def write_record(path: Path, record: DeliveredFile | Rejection) -> None:
@@ -174,8 +174,10 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _time_of(folder: Path) -> bytes:
+def _look_of(folder: Path) -> bytes:
+    """What tells that names came or went: the time and, as that stands still, the subfolders."""
     try:
-        return str(folder.stat().st_mtime_ns).encode()
+        state = folder.stat()
     except FileNotFoundError:
         return b""
+    return f"{state.st_mtime_ns}:{state.st_nlink}".encode()

@@ -51,6 +51,17 @@ class UnspeakableName(SourceError):
         super().__init__(source, "the name is not valid UTF-8", "rename the file")
 
 
+class ReaderFault(SourceError):
+    """Something that the reader does not expect; `__cause__` says what."""
+
+    def __init__(self, source: str, error: Exception) -> None:
+        super().__init__(
+            source,
+            f"cannot be taken in: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "this is a fault of the software: report it with the file",
+        )
+
+
 class SourceIsDirectory(SourceError):
     """A directory where a file was expected."""
 

@@ -21,6 +21,7 @@ from ngsim_assets.acquisition.landing import LandingZone, absolute
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import intake
 from ngsim_assets.highway.arrival.file_intake import Progress
+from ngsim_assets.highway.errors import ReaderFault
 from ngsim_assets.highway.intake import Intake, Rejected
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import BadSetting, Settings
@@ -66,7 +67,16 @@ def load(
     landing = platform.landing
 
     def take_in(path: Path) -> Iterator[Intake | Rejected]:
-        return intake.take_in_all([path], landing, progress=progress)
+        try:
+            yield from intake.take_in_all([path], landing, progress=progress)
+        except (NgsimAssetsError, OSError, MemoryError):
+            raise
+        except Exception as error:  # one file that nobody foresaw must not hold up all others
+            fault = ReaderFault(str(path), error)
+            fault.__cause__ = error
+            if path.is_file():
+                landing.reject(path, fault)
+            yield Rejected(path, path.name, fault)
 
     loader = _loader(settings, landing)
     for event in loader.load(take_in, _refusal, on_wait=on_wait):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from ngsim_assets.acquisition import remembered
 from ngsim_assets.acquisition.content import Content
 from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile, Share
 from ngsim_assets.acquisition.errors import DamagedManifest, RowsUnaccounted
@@ -225,6 +228,43 @@ def test_a_reader_keeps_what_it_opened(zone: LandingZone, source: Path) -> None:
     with opened:
         deliver(zone, draft(source, "bb" * 32, {PARTITION: Content(3)}))
         assert opened.read() == "aa" * 32
+
+
+@pytest.mark.parametrize("longest", [1 << 18, 300])
+def test_every_opened_zone_sees_the_same(
+    zone: LandingZone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    monkeypatch.setattr(remembered, "_LONGEST_LOG", longest)
+    zones = [zone, LandingZone(zone.root), LandingZone(zone.root)]
+    paths = [tmp_path / f"{number}.csv" for number in range(4)]
+    for path in paths:
+        path.touch()
+    random = Random(7)  # noqa: S311
+    for step in range(60):
+        changer, path = random.choice(zones), random.choice(paths)
+        match random.randrange(5):
+            case 0 | 1:
+                content = Content(1, (random.randrange(6), 1))
+                deliver(changer, draft(path, f"{content.sums[0]}" * 64, {PARTITION: content}))
+            case 2:
+                with changer.changing() as change:
+                    for file in change.files()[:1]:
+                        change.claim(file, claim(path))
+            case 3:
+                changer.reject(path, NgsimAssetsError(f"bad {step}", ""))
+            case _:
+                folders = sorted((zone.root / "files").glob("*"))
+                if folders and random.random() < 0.3:
+                    time.sleep(0.02)  # the file system's clock has to move on
+                    shutil.rmtree(folders[0])
+        fresh = LandingZone(zone.root)
+        looked = random.choice(zones)
+        assert looked.files() == fresh.files()
+        assert looked.rejected() == fresh.rejected()
+        assert looked.partitions() == sorted({p for f in fresh.files() for p in f.partitions})
+        for place in paths:
+            held = [f for f in fresh.files() if any(c.path == str(place) for c in f.claims)]
+            assert looked.held_by(place) == held
 
 
 WRITER = """

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.highway import incoming, intake
+from ngsim_assets.highway.arrival import file_intake
 from ngsim_assets.highway.errors import NotNgsim, UnspeakableName
 from ngsim_assets.highway.incoming import Gone
 from ngsim_assets.highway.intake import Intake, Rejected
@@ -221,6 +222,24 @@ def test_a_full_disk_rejects_no_file(place: Settings, monkeypatch: pytest.Monkey
     assert path.exists()
     assert open_platform(place).landing.rejected() == []
     assert len(load(place)) == 1
+
+
+def test_a_file_nobody_foresaw_does_not_hold_up_the_others(
+    place: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        (place.incoming_folder / name).write_bytes(content(len(name)))
+    real = file_intake.survey
+
+    def survey(path: Path) -> object:
+        return real(path) if path.name == "b.txt" else [][len(path.name)]
+
+    monkeypatch.setattr(file_intake, "survey", survey)
+    odd, good = load(place)
+    assert isinstance(odd, Rejected)
+    assert "IndexError" in odd.error.problem
+    assert odd.aside == place.rejected / "a.txt"
+    assert isinstance(good, Intake)
 
 
 def test_what_an_interrupted_attempt_changed_is_told(place: Settings) -> None:
