@@ -99,6 +99,9 @@ def store_metrics(platform: Platform, key: PartitionKey) -> Commit:
     """Measure a recording as `quality_metrics`."""
     site = SITES[key.highway_id]
     cleaned = built(platform, CLEANED_TRAJECTORIES, key)
+    # rows that were refused are counted too, and they may change where cleaned points do not
+    refused = platform.lake.current(QUARANTINE, {**identity(key), "stage": "validated"})
+    also = [built(platform, VALIDATED_POINTS, key), *([refused] if refused is not None else [])]
     metrics = assess.assess(
         platform.lake.scan(VALIDATED_POINTS, identity(key)),
         platform.lake.scan(CLEANED_TRAJECTORIES, identity(key)),
@@ -111,7 +114,7 @@ def store_metrics(platform: Platform, key: PartitionKey) -> Commit:
         QUALITY_METRICS,
         identity(key),
         [with_scores(metrics)],
-        provenance(platform, "quality_report", {}, cleaned),
+        provenance(platform, "quality_report", {}, cleaned, also=also),
     )
 
 

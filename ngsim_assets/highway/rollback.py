@@ -23,11 +23,11 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.data_versions import BUILT_FROM, RAW_FILES, table_of
+from ngsim_assets.highway.data_versions import RAW_FILES, table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import write_report
 from ngsim_assets.highway.stages import Platform
-from ngsim_assets.highway.staleness import ASSETS, partition_of, would_be_built
+from ngsim_assets.highway.staleness import ASSETS, inputs_of, partition_of, would_be_built
 from ngsim_assets.highway.states import state
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import make_folder, write_atomically
@@ -177,7 +177,7 @@ def carry_out(
         commit: Commit | None
         if asset in versions:
             tell(asset)
-            held_against = would_be_built(platform, asset, key, content[BUILT_FROM[asset][0]])
+            held_against = would_be_built(platform, asset, key, inputs_of(asset, content))
             commit = platform.lake.restore(
                 table_of(asset),
                 partition_of(asset, key),

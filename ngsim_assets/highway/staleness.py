@@ -30,6 +30,9 @@ from ngsim_assets.storage.schema import Table
 ASSETS = tuple(asset for asset in BUILT_FROM if asset != model.CORPUS_SUMMARY.name)
 """Assets of a recording in building order."""
 
+_LEGIBLE = 14
+"""Of a data file's name: its place and the first digits of its hash."""
+
 TOGETHER = frozenset({model.VALIDATED_POINTS.name, model.QUARANTINE.name})
 """Assets of one step, which writes both: each row is in one of them."""
 
@@ -97,15 +100,15 @@ def standings(
     found: list[Standing] = []
     for asset in ASSETS:
         commit = ask(table_of(asset), partition_of(asset, key))
-        source = BUILT_FROM[asset][0]
+        ahead = [source for source in BUILT_FROM[asset] if source in changing]
         reasons: list[Reason] = []
         held = False
         if commit is None:
             reasons.append(Reason("missing", "never built"))
-        elif source in changing:
-            reasons.append(Reason("follows", f"{source} is out of date"))
+        elif ahead:
+            reasons.append(Reason("follows", f"{ahead[0]} is out of date"))
         else:
-            wanted = would_be_built(platform, asset, key, content[source])
+            wanted = would_be_built(platform, asset, key, inputs_of(asset, content))
             if _as_built(platform, asset, key, commit) != wanted:
                 held = commit.held_against == wanted
                 reasons += [] if held else _differences(platform, asset, key, commit, wanted)
@@ -119,6 +122,11 @@ def standings(
                 reasons += [Reason("report", fault)] if fault else []
         found.append(Standing(asset, table_of(asset), commit, tuple(reasons), held))
     return found
+
+
+def inputs_of(asset: str, content: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Content of all that an asset is built from, as its stage records it."""
+    return tuple(hash_ for source in BUILT_FROM[asset] for hash_ in content.get(source, ()))
 
 
 def would_be_built(
@@ -155,8 +163,8 @@ def _differences(
     *new_sources, new_code, new_parameters = wanted
     reasons: list[Reason] = []
     if sources != new_sources:
-        source = BUILT_FROM[asset][0]
-        what = "the delivered rows" if source == RAW_FILES else source
+        source = BUILT_FROM[asset]
+        what = "the delivered rows" if source == (RAW_FILES,) else " or ".join(source)
         reasons.append(Reason("input", f"{what} changed{after}"))
     if code != new_code:
         versions = f"{code.partition('=')[2]} to {new_code.partition('=')[2]}"
@@ -191,7 +199,7 @@ def _damaged(platform: Platform, commit: Commit) -> list[Reason]:
         else:
             problem = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
         if problem:
-            return [Reason("damaged", f"{Path(file.path).name} {problem}")]
+            return [Reason("damaged", f"file {Path(file.path).name[:_LEGIBLE]}… {problem}")]
     return []
 
 
