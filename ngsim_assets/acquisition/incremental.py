@@ -1,8 +1,8 @@
-"""A watched folder: which of its files are new or changed, and taking those in, once each.
+"""A watched folder: taking in what is new or changed in it, each file once.
 
-Belongs here: the comparison of the folder with what is known of it, the order of things when
-files are taken in, what a killed process leaves. Does not belong here: what is in a file, which
-takes a function of the domain to tell; the format of the checkpoint (checkpoint.py).
+Belongs here: the order of things when files are taken in, what a killed process leaves, files
+that are gone, bad or on their way. Does not belong here: what counts as changed (looking.py), the
+format of the checkpoint (checkpoint.py), what is in a file, which the domain tells.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,54 +22,18 @@ from ngsim_assets.acquisition.aside import move_aside
 from ngsim_assets.acquisition.checkpoint import Checkpoint, Entry, Journal, Known
 from ngsim_assets.acquisition.errors import FileStillChanging
 from ngsim_assets.acquisition.landing import LandingZone, absolute
-from ngsim_assets.acquisition.listing import FileState, Listing, listing, time_at
+from ngsim_assets.acquisition.listing import FileState, listing, time_at
+from ngsim_assets.acquisition.looking import Changes, Look
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.storage.atomic import make_folder
 from ngsim_assets.storage.errors import writing
 
 Result = TypeVar("Result")
 
-# Who reserves a name with an empty file may take a while to write into it.
-_EMPTY_WAITS = 12
-
-_UNSURE_AT_ONCE = 100
-
 # File systems stamp files with a clock that stands still for up to 10 ms.
 _CLOCK_STEP = 0.02
 
-_NS = 1_000_000_000
 _NEVER = FileState(-1, -1)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is different in a watched folder from what is known of it.
-
-    Attributes:
-        ready: new or changed files that are settled, in the order they are to be taken in.
-        settling: files that changed too recently to be sure that they are complete.
-        unsure: files whose times lie in the future, by what they look like: hand this back as
-            `last_seen`, and those that look the same then are ready. A hundred at most.
-        gone: files that were there and are not any more; each is told until `load` reported it.
-        known: how many files need nothing.
-        unreadable: folders that could not be looked into; nothing below them is called gone.
-        notes: what is wrong with the checkpoint, for people.
-        digest: stands for `ready`, in the states they are in, and `gone`; empty if both are.
-    """
-
-    ready: tuple[Path, ...] = ()
-    settling: tuple[Path, ...] = ()
-    unsure: Mapping[str, str] = field(default_factory=dict[str, str])
-    gone: tuple[Path, ...] = ()
-    known: int = 0
-    unreadable: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-    digest: str = ""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there is anything for `load` to do."""
-        return bool(self.digest)
 
 
 @dataclass(frozen=True)
@@ -116,44 +79,6 @@ class Postponed:
     def sentence(self) -> str:
         """For people: one line."""
         return f"{self.path} waits: {self.reason}"
-
-
-@dataclass
-class _Look:
-    """A folder compared with what is known of it; names are paths below the folder.
-
-    `ready` in the order of taking in: what died before goes last, then the oldest content, since
-    of two deliveries of the same rows the later one wins. `settling` by seconds still to wait.
-    """
-
-    found: Listing
-    began: float
-    ready: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
-    settling: dict[str, float] = field(default_factory=dict[str, float])
-    unsure: dict[str, str] = field(default_factory=dict[str, str])
-    gone: dict[str, Entry] = field(default_factory=dict[str, Entry])
-    never_held: list[str] = field(default_factory=list[str])
-    known: int = 0
-
-    def changes(self, root: Path, notes: tuple[str, ...]) -> Changes:
-        unsure = sorted(self.unsure)
-        return Changes(
-            ready=tuple(root / name for _, _, name in self.ready),
-            settling=tuple(root / name for name in sorted(self.settling)),
-            unsure={name: self.unsure[name] for name in unsure[:_UNSURE_AT_ONCE]},
-            gone=tuple(root / name for name in sorted(self.gone)),
-            known=self.known,
-            unreadable=tuple(root / name for name in self.found.unreadable),
-            notes=notes,
-            digest=self._digest(),
-        )
-
-    def _digest(self) -> str:
-        if not self.ready and not self.gone:
-            return ""
-        ready = sorted((name, *self.found.files[name]) for _, _, name in self.ready)
-        text = json.dumps([ready, sorted(self.gone)])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class IncrementalLoader:
@@ -206,37 +131,11 @@ class IncrementalLoader:
         look = self._look(known.entries, last_seen or {})
         return look.changes(self.root, self._notes(known))
 
-    def _look(self, entries: Mapping[str, Entry], last_seen: Mapping[str, str]) -> _Look:
+    def _look(self, entries: Mapping[str, Entry], last_seen: Mapping[str, str]) -> Look:
         began, now = time.monotonic(), self._clock(self.root)
         found = listing(self.root, self._ignored)
-        folders = self._landing.folders()
-        look = _Look(found, began)
-        for name, state in found.files.items():
-            entry = entries.get(name)
-            if entry is not None and entry.covers(state, folders):
-                look.known += 1
-                continue
-            settle = int(self._settle * _NS) * (1 if state.size else _EMPTY_WAITS)
-            age = now - state.changed_ns
-            tries = entry.tries if entry is not None and entry.state == state else 0
-            if age >= settle or last_seen.get(name) == _looks(state):
-                look.ready.append((tries, state.mtime_ns, name))
-            elif age < -settle:
-                look.unsure[name] = _looks(state)
-            else:
-                look.settling[name] = (settle - age) / _NS
-        look.ready.sort()
-        look.gone = {
-            name: entry
-            for name, entry in entries.items()
-            if name not in found.files and found.tells_about(name)
-        }
-        # of what was never taken in there is nothing to tell
-        look.never_held = [
-            name for name, entry in look.gone.items() if entry.outcome == "begun" and not entry.tied
-        ]
-        for name in look.never_held:
-            del look.gone[name]
+        look = Look(found, began)
+        look.compare(entries, self._landing.folders(), now, self._settle, last_seen)
         return look
 
     def _notes(self, known: Known) -> tuple[str, ...]:
@@ -325,7 +224,7 @@ class IncrementalLoader:
 
     def _take_all(
         self,
-        look: _Look,
+        look: Look,
         journal: Journal,
         take_in: Callable[[Path], Iterable[Result]],
         refusal: Callable[[Result], NgsimAssetsError | None],
@@ -407,7 +306,7 @@ class IncrementalLoader:
             yield Gone(path, tuple(sorted(held)))
             journal.add(name, Entry("gone", entry.state), durably=False)
 
-    def _await(self, look: _Look, on_wait: Callable[[str], None]) -> bool:
+    def _await(self, look: Look, on_wait: Callable[[str], None]) -> bool:
         """Wait until settling files can be complete; whether it is worth looking again."""
         rests = [rest for rest in look.settling.values() if rest <= self._settle]
         if look.unsure:
@@ -453,11 +352,6 @@ def _state_of(path: Path) -> FileState | None:
         return FileState.of(path)
     except OSError:
         return None
-
-
-def _looks(state: FileState) -> str:
-    text = ":".join(str(part) for part in state)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _errno(error: NgsimAssetsError) -> int | None:
