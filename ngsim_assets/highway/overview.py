@@ -115,12 +115,14 @@ def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
 
 
 def summary_is_current(platform: Platform) -> bool:
-    """Whether `corpus_summary` tells of what the tables hold now."""
+    """Whether `corpus_summary` is as it was written and tells of what the tables hold now."""
     commit = platform.lake.current(model.CORPUS_SUMMARY, {})
     if commit is None:
         return not platform.landing.partitions()
-    return commit.provenance.sources == summarised(platform) and (
-        commit.provenance.code_version == CODE_VERSIONS[model.CORPUS_SUMMARY.name]
+    return (
+        commit.provenance.sources == summarised(platform)
+        and commit.provenance.code_version == CODE_VERSIONS[model.CORPUS_SUMMARY.name]
+        and not platform.lake.verify(model.CORPUS_SUMMARY)
     )
 
 

@@ -26,6 +26,8 @@ _LISTED = 12
 class NoSuchState(NgsimAssetsError):
     """A recording has not been in such a state."""
 
+    exit_code = 2
+
     def __init__(self, key: PartitionKey, wanted: str, runs: Sequence[Run]) -> None:
         told = [f"@-{n} ({run.began:%Y-%m-%d %H:%M:%S} UTC)" for n, run in enumerate(runs, 1)]
         known = ", ".join(told[: len(runs) - 1][:_LISTED])
@@ -80,7 +82,10 @@ def state(
         return _before(platform, key, changes, first)
     if table is None and moment is not None:
         first = _first_where(changes, lambda version: version.timestamp > moment)
-        return _before(platform, key, changes, first)
+        then = _before(platform, key, changes, first)
+        if not then:
+            raise NoSuchState(key, f"as of {moment:%Y-%m-%d %H:%M:%S} UTC", _runs(changes))
+        return then
     asset = asset_of(table) if table is not None else "quality_report"
     found = manager.find(table_of(asset), wanted, partition_of(asset, key))
     later = {version.run_id for version in changes[asset] if version.number > found.number}
