@@ -17,7 +17,7 @@ import typer
 
 from ngsim_assets import __version__, console, runs
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import commands, gallery, overview, traffic_questions
+from ngsim_assets.highway import commands, gallery, overview, traffic_questions, watching
 from ngsim_assets.highway import rollback as going_back
 from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
@@ -99,8 +99,9 @@ def init() -> None:
     """Create the data folder and Dagster's instance, safely also when several start at once."""
     settings = load_settings()
     with runs.open_instance(settings):
-        pass
+        watching.provide_folder(settings)
     console.note(f"data: {settings.data.resolve()}")
+    console.note(f"put files into: {settings.incoming_folder.resolve()}")
     console.note(f"DAGSTER_HOME: {os.environ['DAGSTER_HOME']}")
 
 

@@ -17,7 +17,14 @@ from ngsim_assets.highway import failures, incoming, living_runs, stages, upkeep
 from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
 from ngsim_assets.highway.intake_log import IntakeLog
 from ngsim_assets.highway.resources import HighwayPlatform, register_delivered, tidy
-from ngsim_assets.highway.watching import ATTEMPTS, Memory, Try, pause_left, tries_of
+from ngsim_assets.highway.watching import (
+    ATTEMPTS,
+    Memory,
+    Try,
+    pause_left,
+    provide_folder,
+    tries_of,
+)
 from ngsim_assets.settings import Settings
 
 TAKE_IN_FILES = "take_in_files"
@@ -105,6 +112,7 @@ def incoming_files(
     going = [record.dagster_run.run_id for record in records if not record.dagster_run.is_finished]
     if going:
         return _skip(memory, f"run {going[0]} is still taking files in")
+    provide_folder(settings)
     seen = incoming.changes(settings, last_seen=memory.unsure)
     for note in seen.notes:
         context.log.warning(note)
@@ -228,7 +236,9 @@ def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
     }
     if not causes:
         going = _steps(context.instance, run.run_id, "IN_PROGRESS")
-        causes = dict.fromkeys(going or [UNKNOWN_STEP], _end_of(context))
+        wanted = [key.to_user_string() for key in run.asset_selection or ()]
+        likely = going or (wanted if len(wanted) == 1 else [UNKNOWN_STEP])
+        causes = dict.fromkeys(likely, _end_of(context))
     now = datetime.now(UTC)
     return [
         Failure(run.tags.get(_PARTITION, ""), step, cause, run.run_id, now)

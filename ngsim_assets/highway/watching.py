@@ -1,17 +1,20 @@
 """What the sensor of the incoming folder remembers between ticks, and when it tries again.
 
-Belongs here: the cursor's content and the pauses, as values. Does not belong here: looking at
-files (incoming.py), asking for runs (sensors.py).
+Belongs here: that there is a folder, the cursor's content and the pauses, as values. Does not
+belong here: looking at files (incoming.py), asking for runs (sensors.py).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ngsim_assets.settings import Settings
 
 CURSOR_BYTES = 16_384
 """Bytes a cursor has at most, however many files there are."""
@@ -24,6 +27,17 @@ ATTEMPTS = 5
 
 LONG_PAUSE = 3600.0
 """s after the last of ATTEMPTS, unless other files come."""
+
+
+def provide_folder(settings: Settings) -> None:
+    """Create the incoming folder below the data, so that there is a place to put files.
+
+    One that `NGSIM_INCOMING` names is somebody else's: where it is missing, it may just not be
+    mounted, and so may the data folder. What cannot be created is told of when it is looked at.
+    """
+    if settings.incoming is None and settings.data.is_dir():
+        with suppress(OSError):
+            settings.incoming_folder.mkdir(exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def test_a_failed_run_is_told_until_its_step_succeeds(platform: Watched) -> None
         assert (failure.recording, failure.step) == ("", "look_after_lake")
         assert failure.attempts == attempt
         assert failure.cause.startswith(f"{damaged} has {len(whole) - 100} bytes instead of")
-        assert "ngsim verify" in failure.cause or "materialize" in failure.cause
+        assert f"ngsim build '{EARLY}'" in failure.cause
     assert "1 left failed" in platform.tick("mended_builds").skipped
     assert _standing_check(platform) is False
 
@@ -114,7 +114,7 @@ def test_a_failure_heard_of_after_it_was_made_up_for_is_not_remembered(platform:
     cursor = platform.cursors["failed_builds"]
     platform.tick("failed_builds")
     (failure,) = failures.standing(platform.settings)
-    assert (failure.subject, failure.cause) == (f"{EARLY} run", "lost")
+    assert (failure.subject, failure.cause) == (f"{EARLY} raw_trajectories", "lost")
     platform.execute(
         "build_recording",
         partition_key=str(EARLY),

@@ -18,7 +18,7 @@ from ngsim_assets_tests.highway.watched import Watched, failed_run, metadata
 
 
 def test_files_that_wait_at_a_cold_start_are_taken_in_and_registered(platform: Watched) -> None:
-    assert "there is no folder" in platform.tick().skipped
+    assert platform.tick().skipped == f"nothing new in {platform.data / 'incoming'}; 0 files known"
     platform.deliver("early.txt")
     platform.deliver("later.csv", recording=1)
     (request,) = platform.tick().requests
@@ -41,6 +41,23 @@ def test_files_that_wait_at_a_cold_start_are_taken_in_and_registered(platform: W
         LATER.recording,
     }
     assert "2 files known" in platform.tick().skipped
+
+
+def test_a_named_folder_that_is_missing_is_left_missing(
+    platform: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may just not be mounted: what it held is not gone, and nobody's place to create it."""
+    mounted = tmp_path / "mounted"
+    monkeypatch.setenv("NGSIM_INCOMING", str(mounted))
+    path = platform.deliver("early.txt")
+    mounted.mkdir()
+    path.rename(mounted / "early.txt")
+    platform.take_in()
+    mounted.rename(tmp_path / "elsewhere")
+    assert platform.tick().skipped.startswith(f"there is no folder {mounted}")
+    assert not mounted.exists()
+    (tmp_path / "elsewhere").rename(mounted)
+    assert "1 file known" in platform.tick().skipped
 
 
 def test_new_changed_renamed_and_gone(platform: Watched) -> None:
