@@ -76,10 +76,15 @@ class Traced:
     report: Path | None = None
 
     def walk(self) -> Iterator[Traced]:
-        """This and everything behind it."""
-        yield self
-        for source in self.sources:
-            yield from source.walk()
+        """This and everything behind it, each once."""
+        seen: set[tuple[str, int]] = set()
+        waiting: list[Traced] = [self]
+        while waiting:
+            one = waiting.pop(0)
+            if (one.made.table, one.made.version) not in seen:
+                seen.add((one.made.table, one.made.version))
+                waiting += one.sources
+                yield one
 
 
 class Tracer:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ngsim_assets.storage.atomic import make_folder, sync_file, sync_folder
-from ngsim_assets.storage.errors import DamagedFile, writing
+from ngsim_assets.storage.errors import DamagedFile, StorageError, writing
 from ngsim_assets.storage.evolution import Picked
 from ngsim_assets.storage.lineage import records_about
 from ngsim_assets.storage.listings import Listing, listings
@@ -94,7 +96,8 @@ def connect(
             the model has got since.
         sql: what is to be asked. If given, only what it names is made, which is quicker.
 
-    Raises UnknownVersion, VacuumedVersion, DamagedFile.
+    Raises UnknownVersion, VacuumedVersion, DamagedFile, MigrationNeeded for what `sql` names; of
+    all else a view fails with that message when it is asked.
     """
     import duckdb
 
@@ -154,7 +157,16 @@ def _fill(
     views, made = catalog.views, catalog.listings
     names = [*views, *(f"catalog.{name}" for name in made)] if only is None else only
     # first everything that is asked of the lake, which may fail, then one short transaction
-    rows = {name: _rows(catalog.storage, *views[name]) for name in names if name in views}
+    rows: dict[str, str] = {}
+    for name in names:
+        if name not in views:
+            continue
+        try:
+            rows[name] = _rows(catalog.storage, *views[name])
+        except StorageError as error:
+            if only is not None:
+                raise
+            rows[name] = _failing(views[name][0], error)
     frames = {name: made[name.removeprefix("catalog.")]() for name in names if name not in views}
     connection.execute("BEGIN")
     try:
@@ -200,9 +212,9 @@ def _rows(storage: ParquetStorage, table: Table, version: int | None) -> str:
         return _nothing(view.schema)
     types = snapshot.stored.schema
     hive = {name: types[name] for name in snapshot.stored.partition_by}
-    paths = ", ".join(
-        _text(str((storage.root / table.name / file.path).resolve())) for file in files
-    )
+    located = [(storage.root / table.name / file.path).resolve() for file in files]
+    _check_first(table, located[0])
+    paths = ", ".join(_text(str(path)) for path in located)
     folders = ", ".join(f"{_text(name)}: {_sql_type(dtype)}" for name, dtype in hive.items())
     options = f", hive_partitioning = true, hive_types = {{{folders}}}" if hive else ""
     columns = ", ".join(_selected(column, types) for column in view.columns)
@@ -215,6 +227,20 @@ def _rows(storage: ParquetStorage, table: Table, version: int | None) -> str:
             " union_by_name = true))"
         )
     return f"SELECT {columns} FROM read_parquet([{paths}]{options})"  # noqa: S608
+
+
+def _failing(table: Table, error: StorageError) -> str:
+    """SELECT that says what is wrong with one table when it is asked: the others are served."""
+    return f"{_nothing(table.schema)} OR error({_text(str(error))}) IS NULL"
+
+
+def _check_first(table: Table, path: Path) -> None:
+    """DamagedFile if the file that a view takes its columns from cannot be read."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DamagedFile(table.name, path, reason.splitlines()[0]) from error
 
 
 def _nothing(schema: Mapping[str, pl.DataType]) -> str:

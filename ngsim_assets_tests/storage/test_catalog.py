@@ -14,7 +14,12 @@ from polars.testing import assert_frame_equal
 from pydantic import Field
 
 from ngsim_assets.storage import catalog
-from ngsim_assets.storage.errors import UnknownVersion, VacuumedVersion
+from ngsim_assets.storage.errors import (
+    DamagedFile,
+    MigrationNeeded,
+    UnknownVersion,
+    VacuumedVersion,
+)
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance, SourceFile
 from ngsim_assets.storage.schema import Column, Table
 from ngsim_assets_tests.storage.tables import (
@@ -36,7 +41,14 @@ class WeighedSample(Sample):
     weight: Annotated[float | None, Field(description="New."), Column(pl.Float64(), "kg")]
 
 
+class CountedSample(Sample):
+    """One sample of one thing."""
+
+    weight: Annotated[int | None, Field(description="New."), Column(pl.Int32(), "kg")]
+
+
 WEIGHED = replace(SAMPLES, model=WeighedSample)
+COUNTED = replace(SAMPLES, model=CountedSample)
 
 
 def test_a_view_is_the_table(lake: ParquetStorage) -> None:
@@ -256,10 +268,15 @@ class TestThen:
         lake.replace(SAMPLES, HERE, [samples(5)])
         for file in lake.files(SAMPLES, version=1):
             (lake.root / "samples" / file.path).unlink()
+        asked = "FROM samples"
         with pytest.raises(VacuumedVersion, match="version 1"):
-            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 1)})
+            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 1)}, sql=asked)
         with pytest.raises(UnknownVersion, match="version 9"):
-            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 9)})
+            catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 9)}, sql=asked)
+        with catalog.connect(lake, [SAMPLES], at={"samples": (SAMPLES, 1)}) as connection:
+            assert connection.sql("SELECT count(*) FROM now.samples").fetchall() == [(20,)]
+            with pytest.raises(duckdb.Error, match="version 1"):
+                connection.sql(asked).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -294,3 +311,31 @@ def test_only_what_is_asked_for_is_made(
         assert names > {"samples", "empty_samples", "catalog.lineage", "now.samples"}
     else:
         assert names == made
+
+
+@pytest.mark.parametrize("broken", ["damaged", "gone"])
+def test_a_damaged_table_does_not_take_the_others_with_it(
+    lake: ParquetStorage, tmp_path: Path, broken: str
+) -> None:
+    lake.replace(SAMPLES, HERE, [samples()])
+    lake.replace(SUMMARY, HERE, [samples(2)])
+    first = lake.root / "samples" / lake.files(SAMPLES)[0].path
+    first.write_bytes(b"no Parquet") if broken == "damaged" else first.unlink()
+    catalog.write_catalog(tmp_path / "ngsim.duckdb", lake, [SAMPLES, SUMMARY])
+    with duckdb.connect(tmp_path / "ngsim.duckdb", read_only=True) as connection:
+        assert connection.sql("SELECT count(*) FROM summary").fetchall() == [(8,)]
+        with pytest.raises(duckdb.Error, match=f"cannot read {first}"):
+            connection.sql("FROM samples").fetchall()
+    with pytest.raises(DamagedFile, match=f"cannot read {first}"):
+        catalog.connect(lake, [SAMPLES, SUMMARY], sql="FROM samples")
+
+
+def test_a_table_that_needs_a_migration_says_so(lake: ParquetStorage) -> None:
+    lake.replace(WEIGHED, HERE, [samples().with_columns(weight=2.5)])
+    lake.replace(SUMMARY, HERE, [samples(2)])
+    with catalog.connect(lake, [COUNTED, SUMMARY]) as connection:
+        assert connection.sql("SELECT count(*) FROM summary").fetchall() == [(8,)]
+        with pytest.raises(duckdb.Error, match="column weight is Float64 kg in the lake"):
+            connection.sql("SELECT weight FROM samples").fetchall()
+    with pytest.raises(MigrationNeeded):
+        catalog.connect(lake, [COUNTED], sql="FROM samples")
