@@ -50,8 +50,8 @@ _PASSING = (ConflictingWrite, DiskFull)
 _RETRY = dg.RetryPolicy(
     max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-# Upkeep sums up every night, whether anything changed or not: a summary older than this says that
-# the platform has stopped working by itself.
+# It is made every night, whether anything changed or not: a summary older than this says that the
+# platform has stopped working by itself.
 _FRESH = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)
 )

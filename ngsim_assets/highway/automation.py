@@ -12,6 +12,7 @@ was built by hand is up to date like anything else.
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
@@ -35,6 +36,9 @@ MAX_REQUESTS = 2
 
 LONGEST_WAIT = 900.0
 """Seconds after which recordings are summed up though others are still being built."""
+
+NIGHTLY = "15 4 * * *"
+"""When recordings are summed up whether any changed or not, UTC."""
 
 INTERVAL = 5
 """Seconds between two ticks at least; one costs a fraction of a second for 4,000 recordings."""
@@ -312,7 +316,7 @@ rebuilt in the same run, which then stops there by itself.
 """
 
 ROLL_UP = (
-    OutOfDate()
+    (OutOfDate() | _AC.cron_tick_passed(NIGHTLY).with_label("nightly"))
     & ~_AC.in_progress()
     & (
         ~_AC.any_deps_match(_AC.in_progress() | RequestedNow()).with_label("any_deps_to_come")
@@ -325,12 +329,29 @@ It waits while any of them is being built or about to be (`any_deps_to_come`), s
 recordings is summed up once and not once each; but not for ever (`WaitedLong`), since where files
 keep coming something is always being built. That most cells of highway x recording do not exist
 does not matter, nor that one recording is refused by a check: the others are summed up.
+
+It is made every night, too (`nightly`), changed or not: a summary that is older tells that nothing
+runs by itself any more.
 """
+
+
+class _QuietSensor(dg.AutomationConditionSensorDefinition):
+    """Keeps of a tick's log what somebody may look for.
+
+    Dagster stores what a tick logs, and says two dozen lines about finding nothing to do, which at
+    a tick every few seconds fills hundreds of megabytes a day.
+    """
+
+    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
+        """One tick; what it asks for is recorded with the tick itself."""
+        context.log.setLevel(logging.WARNING)
+        return super().evaluate_tick(context)
+
 
 with warnings.catch_warnings():
     # Marked beta in the pinned Dagster; the suite drives it, so an incompatible change fails there.
     warnings.simplefilter("ignore", dg.BetaWarning)
-    AUTOMATION = dg.AutomationConditionSensorDefinition(
+    AUTOMATION = _QuietSensor(
         "rebuild_what_changed",
         target=dg.AssetSelection.groups("highway"),
         # the conditions above are Python of this package, which the daemon itself cannot evaluate

@@ -33,13 +33,19 @@ INTEGRATION_TOLERANCE = 2.5e-4
 
 @dataclass(frozen=True)
 class Finding:
-    """Outcome of one check on one recording; `blocks` False: not even where its check would."""
+    """Outcome of one check on one recording.
+
+    Attributes:
+        applies: False where the rule does not hold for how the recording was made: what was found
+            is told, and refuses nothing. A blocking check that fails holds up all that follows,
+            whatever its severity.
+    """
 
     name: str
     passed: bool
     detail: str
     values: dict[str, float | int]
-    blocks: bool = True
+    applies: bool = True
 
 
 Check = Callable[[Platform, PartitionKey], Finding]
@@ -127,7 +133,7 @@ def no_short_gap(platform: Platform, key: PartitionKey) -> Finding:
 def velocity_integrates_to_position(platform: Platform, key: PartitionKey) -> Finding:
     """Two central differences of position apart: y(t+1) - y(t-1) = 2 x 0.1 s x v(t).
 
-    A method that estimates velocities by themselves, and says so, is warned of and not stopped.
+    It does not apply to a method that estimates velocities by themselves, and says so.
     """
     y, v, frame, vehicle = (
         pl.col(name) for name in ("y_position", "velocity_y", "frame", "vehicle_id")
@@ -157,7 +163,7 @@ def velocity_integrates_to_position(platform: Platform, key: PartitionKey) -> Fi
         f"largest difference {worst * 1000:.3f} mm, expected at most "
         f"{INTEGRATION_TOLERANCE * 1000:.2f} mm ({method})",
         {"metres": worst},
-        blocks=method not in METHODS or METHODS[method]().differential,
+        applies=method not in METHODS or METHODS[method]().differential,
     )
 
 
@@ -288,11 +294,11 @@ def _checks(
             yield dg.AssetCheckResult(
                 check_name=name,
                 asset_key=asset or table.name,
-                passed=finding.passed,
-                severity=dg.AssetCheckSeverity.ERROR
-                if blocks and finding.blocks
-                else dg.AssetCheckSeverity.WARN,
-                description=finding.detail,
+                passed=finding.passed or not finding.applies,
+                severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+                description=finding.detail
+                if finding.applies
+                else f"{finding.detail}; does not apply to this method",
                 metadata=finding.values,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from ngsim_assets.definitions import BUILD_RECORDING, SUMMARISE_CORPUS, build_definitions
 from ngsim_assets.highway import intake, model, overview, stages
 from ngsim_assets.highway.assets import PICTURES
+from ngsim_assets.highway.automation import AUTOMATION, report_restored
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, register
 from ngsim_assets.highway.simulate import Scenario, simulate
@@ -51,6 +53,19 @@ class Graph:
         return self.definitions.resolve_job_def(BUILD_RECORDING).execute_in_process(
             instance=self.instance, partition_key=str(key), raise_on_error=False
         )
+
+    def wanted(self) -> dict[str | None, set[str]]:
+        """What automation would build now, by partition, as a daemon without memory sees it."""
+        context = dg.build_sensor_context(
+            self.instance,
+            repository_def=self.definitions.get_repository_def(),
+            sensor_name=AUTOMATION.name,
+        )
+        requests = AUTOMATION.evaluate_tick(context).run_requests or []
+        return {
+            request.partition_key: {key.to_user_string() for key in request.asset_selection or []}
+            for request in requests
+        }
 
     def versions(self) -> dict[str, int]:
         commits = {
@@ -135,6 +150,10 @@ def test_running_again_makes_no_new_version(built: Graph, delivered: Path) -> No
     assert overview.stale_tables(built.platform, KEY) == []
 
 
+def test_what_was_built_by_hand_is_nothing_to_automate(built: Graph) -> None:
+    assert set(built.wanted()) <= {None}, "but for the summary"
+
+
 def test_registering_the_same_content_again_adds_no_event(built: Graph) -> None:
     landing = built.platform.landing
     assert not register(built.instance, KEY, landing.partition_hash(str(KEY)), 1)
@@ -195,3 +214,33 @@ def test_a_report_that_was_never_finished_is_made_again(built: Graph) -> None:
     assert built.build(KEY).success
     assert told.read_bytes() == written
     assert overview.stale_tables(built.platform, KEY) == []
+
+
+def test_automation_builds_what_hangs_on_a_table_that_was_rolled_back(built: Graph) -> None:
+    lake = built.platform.lake
+    table, partition = model.CLEANED_TRAJECTORIES, stages.identity(KEY)
+    first = lake.current(table, partition)
+    assert first is not None
+    lake.replace(table, partition, [lake.scan(table, partition).head(40).collect()])
+    lake.restore(table, partition, first.version)
+    report_restored(built.instance, built.platform, KEY, [table.name])
+    assert str(KEY) not in built.wanted(), "the same rows as those after it were built from"
+
+    lake.replace(table, partition, [lake.scan(table, partition).head(40).collect()])
+    report_restored(built.instance, built.platform, KEY, [table.name])
+    hanging = {"trajectory_segments", "traffic_state", "quality_report"}
+    assert built.wanted().get(str(KEY)) == hanging
+
+
+def test_assets_tell_what_they_were_made_of(built: Graph, delivered: Path) -> None:
+    event = built.instance.get_latest_materialization_event(dg.AssetKey("validated_points"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    told = event.asset_materialization.metadata
+    (file,) = told["source_files"].value.records
+    digest = hashlib.sha256(delivered.read_bytes()).hexdigest()
+    assert (file.data["file"], file.data["sha256"]) == (delivered.name, digest)
+    assert str(told["version"].value).startswith("v1.")
+    assert "long_gap" in told["parameters"].value
+    lineage = told["dagster/column_lineage"].value.deps_by_column
+    assert [dep.column_name for dep in lineage["vehicle_type"]] == ["vehicle_id", "v_class"]
