@@ -284,7 +284,7 @@ def test_vacuums_beside_writers_and_rollbacks_killed_at_any_moment(
     for shift in range(4):
         lake.replace(SAMPLES, HERE, [samples(3, shift=shift)])
     workers = [
-        processes.Process(target=write_and_go_back, args=(lake.root, seed, 15, answers))
+        processes.Process(target=write_and_go_back, args=(lake.root, seed, 8, answers))
         for seed in (1, 2)
     ]
     for worker in workers:

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ngsim_assets.storage.errors import DamagedFile, NoSuchVersion, NotAVersion
+from ngsim_assets.storage.errors import (
+    DamagedFile,
+    NoSuchVersion,
+    NotAVersion,
+    SchemaMismatch,
+)
 from ngsim_assets.storage.folding import Folding
+from ngsim_assets.storage.migration import migrate
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance
 from ngsim_assets.storage.versions import DataVersionManager, TableVersion
-from ngsim_assets_tests.storage.evolved import WEIGHED
+from ngsim_assets_tests.storage.evolved import RENAMED, WEIGHED, WIDENED
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, THERE, samples
 
 NEW_CODE = Provenance("run 9", "2")
@@ -193,6 +199,35 @@ def test_commits_of_other_programs_count_by_what_they_did(lake: ParquetStorage) 
     assert lake.restore(SAMPLES, HERE, 3).rows == 24
 
 
+def test_a_migration_is_a_new_major_version(lake: ParquetStorage) -> None:
+    lake.replace(SAMPLES, HERE, [samples()], Provenance("run 1", "1"))
+    lake.replace(SAMPLES, THERE, [samples(site="there")])
+    migrate(lake, RENAMED, run_id="move")
+    lake.replace(RENAMED, HERE, [samples(4).rename({"name": "title"})])
+    versions = DataVersionManager(lake)
+    assert _told(versions.versions(RENAMED, HERE)) == [
+        (1, "v1.1.0", "first rows"),
+        (3, "v2.0.0", "columns migrated"),
+        (4, "v2.1.0", "rows added"),
+    ]
+    migrated = versions.find(RENAMED, "v2.0")
+    assert (migrated.number, migrated.rows, migrated.rows_before, migrated.run_id) == (
+        3,
+        24,
+        24,
+        "move",
+    )
+    with pytest.raises(SchemaMismatch, match="since version 2, column name is no longer"):
+        lake.restore(RENAMED, HERE, versions.find(RENAMED, "v1").number)
+    assert lake.restore(RENAMED, HERE, 3).rows == 12
+    assert lake.scan(RENAMED, HERE, version=1).collect().height == 12
+    migrate(lake, WIDENED, restart=True)
+    newest = versions.find(WIDENED, "@0")
+    assert (newest.semantic, newest.rows, newest.rows_before) == ("v3.0.0", 0, 24)
+    versions.vacuum(WIDENED, keep_days=0, keep_versions=2)
+    assert lake.scan(RENAMED, HERE, version=5).collect().height == 12
+
+
 def test_damaged_files_written_again_are_a_correction(lake: ParquetStorage) -> None:
     commit = lake.replace(SAMPLES, HERE, [samples()])
     (lake.root / "samples" / commit.files[0].path).unlink()
@@ -253,7 +288,7 @@ def _do(lake: ParquetStorage, kind: str, site: int, size: int) -> None:
         lake.replace(SAMPLES, partition, [samples(things, 1, site=partition["site"])])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=_STEPS)
 def test_folding_never_goes_back_and_does_not_depend_on_when(
     steps: list[tuple[str, int, int]],
