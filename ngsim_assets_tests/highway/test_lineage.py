@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -113,25 +114,36 @@ def test_ranges_are_short() -> None:
     assert ranges(pl.Series([], dtype=pl.Int64)) == ""
 
 
+def _reading(first: str) -> str:
+    """The SQL of READING.md that begins so."""
+    page = (Path(__file__).parents[2] / "docs" / "READING.md").read_text()
+    blocks = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    return next(block for block in blocks if block.startswith(first))
+
+
 def test_sql_leads_from_a_cleaned_row_to_the_line(built: tuple[Path, Platform]) -> None:
     path, platform = built
-    sql = """
-        SELECT p.vehicle_id, p.frame, p.source_row, f.sha256, f.path, d.size
-        FROM cleaned_trajectories p
-        JOIN catalog.lineage f
-          ON f.table_name = 'raw_trajectories' AND f.live
-         AND f.partition = p.highway_id || '|' || p.recording AND f.source = p.source_file
-        JOIN catalog.deliveries d ON d.sha256 = f.sha256 AND d.partition = f.partition
-        WHERE p.vehicle_id = 3 ORDER BY p.frame
-    """
+    sql = _reading("SELECT p.vehicle_id").replace("vehicle_id = 17", "vehicle_id = 2")
     with sql_catalog.ask(platform, sql) as connection:
         rows = connection.sql(sql).fetchall()
     assert len(rows) == FRAMES
     lines = path.read_text().splitlines()
-    for vehicle, frame, row, sha256, at, size in rows:
+    for vehicle, frame, state, row, sha256, at, member in rows:
+        if state == "imputed":
+            assert (row, sha256) == (None, None)
+            continue
         assert lines[row - 1].split()[:2] == [str(vehicle), str(frame)]
         assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert (at, size) == (str(path), path.stat().st_size)
+        assert (at, member) == (str(path), None)
+
+
+def test_sql_leads_from_the_metrics_to_the_file(built: tuple[Path, Platform]) -> None:
+    path, platform = built
+    sql = _reading("WITH RECURSIVE")
+    with sql_catalog.ask(platform, sql) as connection:
+        rows = connection.sql(sql).pl()
+    assert set(rows["source"]) >= {"cleaned_trajectories", "raw_trajectories", path.name}
+    assert rows["sha256"].drop_nulls().to_list() == [hashlib.sha256(path.read_bytes()).hexdigest()]
 
 
 def test_the_catalog_file_has_every_listing(built: tuple[Path, Platform]) -> None:
@@ -285,6 +297,8 @@ class TestCommand:
             EXCEPT SELECT vehicle_id FROM now.cleaned_trajectories
         """
         assert answer(both, "cleaned_trajectories@1") == [{"vehicle_id": 4}]
+        compared = answer(_reading("SELECT vehicle_id, count"), "cleaned_trajectories@-1")
+        assert [line["moved"] for line in compared] == [0, 0, 0]
         later_stage = "SELECT count(*) AS n FROM traffic_state"
         assert answer(later_stage, first.isoformat()) == [{"n": 0}]
         for version, problem in {
