@@ -1,119 +1,26 @@
-"""A watched folder: what counts as new, when, and that nothing is done twice or lost."""
+"""A watched folder: what counts as new, when, and what becomes of each kind of file."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ngsim_assets.acquisition import checkpoint, incremental
+from ngsim_assets.acquisition import incremental
 from ngsim_assets.acquisition.aside import move_aside
-from ngsim_assets.acquisition.content import Content
-from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile, Share
 from ngsim_assets.acquisition.errors import FileStillChanging
-from ngsim_assets.acquisition.incremental import Changes, Gone, IncrementalLoader, Loaded, Postponed
-from ngsim_assets.acquisition.landing import LandingZone, absolute
+from ngsim_assets.acquisition.incremental import Changes, Gone, Loaded, Postponed
+from ngsim_assets.acquisition.landing import LandingZone
 from ngsim_assets.acquisition.listing import FileState, listing, time_at
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.storage.errors import DiskFull
-
-Result = str | NgsimAssetsError
-
-
-@dataclass
-class Watched:
-    """A folder, its landing zone and a taker of texts: the first word names the partition."""
-
-    root: Path
-    landing: LandingZone
-    now: int | None = None
-    slept: list[float] = field(default_factory=list[float])
-    read: list[str] = field(default_factory=list[str])
-    on_read: Callable[[Path], None] = lambda path: None
-
-    def loader(self, settle: float = 0, **options: str) -> IncrementalLoader:
-        return IncrementalLoader(
-            self.root,
-            LandingZone(self.landing.root),
-            settle=settle,
-            aside=self.root.parent / "rejected",
-            options=options,
-            clock=lambda folder: time_at(folder) if self.now is None else self.now,
-            sleep=self.slept.append,
-        )
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def take(self, path: Path) -> Iterator[Result]:
-        self.read.append(path.name)
-        text = path.read_text()
-        self.on_read(path)
-        if not text.strip() or text.startswith("bad"):
-            error = NgsimAssetsError(f"{path}: no good", "write another")
-            self.landing.reject(path, error)
-            yield error
-            return
-        state = FileState.of(path)
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
-        place = Claim(absolute(path), None, *state[:2], sha256, 0, *state[2:])
-        content = Content(1, (int(sha256[:12], 16), 1))
-        file = DeliveredFile(
-            name=path.name,
-            sha256=sha256,
-            size=len(text),
-            columns=(),
-            rows=1,
-            partitions={text.split()[0]: Share(1, content, ("part",))},
-            unassigned=None,
-            options={},
-            claims=(place,),
-        )
-        with self.landing.staging() as staging:
-            (staging.folder / "part").write_text(text)
-            with self.landing.changing() as change:
-                same = change.holdings.of_content(sha256)
-                if same:
-                    change.claim(same[0], place)
-                else:
-                    change.promote(staging, file)
-        yield text
-
-    def load(self, settle: float = 0) -> list[Loaded[Result] | Gone | Postponed]:
-        self.read.clear()
-        return list(self.loader(settle).load(self.take, refusal))
-
-    def changes(self, settle: float = 0) -> Changes:
-        return self.loader(settle).changes()
-
-    @property
-    def journal(self) -> Path:
-        (path,) = (self.landing.root / "checkpoints").glob("*.jsonl")
-        return path
-
-    def live(self) -> dict[str, str]:
-        """Text by path, of everything the landing zone holds."""
-        return {
-            claim.path: (self.landing.root / "files" / file.folder / "part").read_text()
-            for file in self.landing.files()
-            for claim in file.claims
-        }
-
-
-def refusal(result: Result) -> NgsimAssetsError | None:
-    return result if isinstance(result, NgsimAssetsError) else None
+from ngsim_assets_tests.acquisition.watched import Result, Watched, refusal
 
 
 @pytest.fixture
@@ -461,182 +368,3 @@ class TestFilesOnTheirWay:
             list(watched.loader().load(take, refusal))
         assert len(watched.load()) == 1
         assert path.exists()
-
-
-class TestCheckpoint:
-    def test_losing_it_costs_time_only(self, watched: Watched) -> None:
-        for number in range(20):
-            watched.write(f"{number}", f"p{number % 3} {number}")
-        watched.load()
-        before = watched.live()
-        watched.journal.unlink()
-        assert "made anew" in watched.changes().notes[0]
-        (watched.root / "3").write_text("p changed")
-        (watched.root / "4").unlink()
-        results = watched.load()
-        assert watched.read == ["3"], "the landing zone's manifests are the truth"
-        assert Gone(watched.root / "4", ("p1",)) in results
-        assert watched.live() == before | {str(watched.root / "3"): "p changed"}
-        assert watched.changes().notes == ()
-
-    @pytest.mark.parametrize("where", [0, 30, 400, -1])
-    def test_damage_costs_the_files_it_hits(self, watched: Watched, where: int) -> None:
-        for number in range(10):
-            watched.write(f"{number}", f"p {number}")
-        watched.load()
-        data = bytearray(watched.journal.read_bytes())
-        data[where] ^= 0x15
-        watched.journal.write_bytes(data)
-        assert watched.load() == [] or len(watched.read) <= 1
-        assert watched.load() == []
-        assert watched.changes().notes == ()
-
-    @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
-    def test_half_of_it_is_half_as_good(self, watched: Watched, share: float) -> None:
-        for number in range(10):
-            watched.write(f"{number}", f"p {number}")
-        watched.load()
-        data = watched.journal.read_bytes()
-        watched.journal.write_bytes(data[: int(share * len(data))])
-        live = watched.live()
-        watched.load()
-        assert watched.live() == live
-        assert watched.load() == []
-
-    def test_noise_is_no_checkpoint(self, watched: Watched) -> None:
-        watched.write("a", "p 1")
-        watched.load()
-        for noise in (b"", b"\n\n", b"\0" * 99, os.urandom(5000), b"[]\n" * 9):
-            watched.journal.write_bytes(noise)
-            assert watched.load() == []
-
-    def test_a_delivery_deleted_by_hand_is_read_again(self, watched: Watched) -> None:
-        watched.write("a", "p 1")
-        watched.load()
-        (file,) = watched.landing.files()
-        folder = watched.landing.root / "files" / file.folder
-        folder.rename(watched.root.parent / "lost")
-        assert watched.changes().ready == (watched.root / "a",)
-        watched.load()
-        assert watched.read == ["a"]
-        assert watched.landing.partitions() == ["p"]
-
-    def test_other_options_look_at_everything_again(self, watched: Watched) -> None:
-        watched.write("a", "p 1")
-        watched.load()
-        assert watched.loader(reader="2").changes().ready == (watched.root / "a",)
-
-    def test_it_does_not_grow_without_end(
-        self, watched: Watched, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(checkpoint, "_SPARE_LINES", 10)
-        path = watched.write("a", "p 1")
-        for number in range(30):
-            os.utime(path, ns=(0, number))
-            loader = watched.loader()
-            for _ in loader.load(lambda path: ["fine"], refusal):
-                pass
-        assert watched.journal.read_bytes().count(b"\n") < 15
-
-
-class TestKilled:
-    def test_at_every_point(self, watched: Watched, tmp_path: Path) -> None:
-        """Killed at each write that reaches the disk, in turn: the rest is done, and only that."""
-        points = 0
-        while self.killed_at(points, watched):
-            points += 1
-            finished = {
-                name for name, entry in self.entries(watched).items() if entry.outcome == "taken"
-            }
-            expected = {
-                str(path): path.read_text()
-                for path in watched.root.iterdir()
-                if not path.read_text().startswith("bad")
-            }
-            watched.load()
-            assert not finished & set(watched.read), "finished files are not read again"
-            assert watched.live().items() >= expected.items()
-            assert not (watched.root / "x").exists(), "the bad one is out of the way"
-            assert watched.load() == []
-            assert list((watched.landing.root / ".staging").iterdir()) == []
-            reasons = list((tmp_path / "rejected").glob("*.reason.txt"))
-            assert all(path.with_suffix("").with_suffix("").exists() for path in reasons)
-        assert points > 20
-
-    def killed_at(self, point: int, watched: Watched) -> bool:
-        """Change things, take them in in a child that dies at its `point`-th fsync; if it did."""
-        watched.write("a", f"p {point}")
-        watched.write("b", f"q {point}")
-        watched.write("x", f"bad {point}")
-        watched.write(f"new-{point}", f"n {point}")
-        child = os.fork()
-        if child == 0:
-            left = point
-            real = os.fsync
-
-            def fsync(descriptor: int) -> None:
-                nonlocal left
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                left -= 1
-                real(descriptor)
-
-            os.fsync = fsync
-            try:
-                watched.load()
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        return os.WIFSIGNALED(status)
-
-    def entries(self, watched: Watched) -> dict[str, incremental.Entry]:
-        known = watched.loader()._checkpoint.read().entries
-        states = listing(watched.root).files
-        return {name: e for name, e in known.items() if states.get(name) == e.state}
-
-    def test_what_it_took_from_partitions_is_told_by_the_next(self, watched: Watched) -> None:
-        watched.write("a", "p 1")
-        watched.write("b", "p 2")
-        watched.load()
-        path = watched.write("a", "q 1")
-        results = watched.loader().load(watched.take, refusal)
-        next(results)
-        results.close()  # dies after the delivery, before what it means was dealt with
-        (again,) = watched.load()
-        assert isinstance(again, Loaded)
-        assert (again.path, again.lost) == (path, {"p"})
-
-    def test_a_file_that_kills_does_not_hold_up_the_others(self, watched: Watched) -> None:
-        os.utime(watched.write("a", "p 1"), ns=(0, 1))
-        watched.write("b", "p 2")
-
-        def die(path: Path) -> Iterator[Result]:
-            if path.name == "a":
-                raise MemoryError
-            yield from watched.take(path)
-
-        for _ in range(2):
-            with pytest.raises(MemoryError):
-                list(watched.loader().load(die, refusal))
-        assert watched.read == ["b"]
-
-    def test_two_at_once(self, watched: Watched) -> None:
-        for number in range(30):
-            watched.write(f"{number}", f"p{number} x")
-        watched.write("bad", "bad")
-        children = []
-        for _ in range(3):
-            child = os.fork()
-            if child == 0:
-                status = 1
-                try:
-                    list(watched.loader().load(watched.take, refusal))
-                    status = 0
-                finally:
-                    os._exit(status)
-            children.append(child)
-        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 3
-        assert len(watched.live()) == 30
-        assert len(watched.landing.files()) == 30
-        assert watched.load() == []
-        assert watched.read == []
