@@ -27,6 +27,7 @@ from ngsim_assets.storage.evolution import (
     StoredColumns,
     View,
     compare,
+    described,
     folder_fault,
     unreadable,
     unwritable,
@@ -40,7 +41,7 @@ from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.snapshots import Snapshot, null_counts, snapshot_of, stored_columns
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable, Field
+    from deltalake import DeltaTable
     from deltalake.transaction import AddAction
 
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
@@ -187,22 +188,19 @@ class DeltaLog:
 
         Columns that came later are no change: rows from before have nulls there.
         """
-        from deltalake import DeltaTable
-
-        newest = self._newest()
+        newest = self.current()
         if newest is None:
             return []
-        before = DeltaTable(self.folder, version=version)
-        now = {field.name: field for field in newest.schema().fields}
+        before, now = self.at(version).stored, newest.stored
         faults: list[str] = []
-        for field in before.schema().fields:
-            if field.name not in now:
-                faults.append(f"column {field.name} is no longer in the table")
-            elif now[field.name].type != field.type:
+        for name, column in before.columns.items():
+            if name not in now.columns:
+                faults.append(f"column {name} is no longer in the table")
+            elif not column.is_kept_by(now.columns[name]):
                 faults.append(
-                    f"column {field.name} was {_type(field)}, is {_type(now[field.name])}"
+                    f"column {name} was {described(column)}, is {described(now.columns[name])}"
                 )
-        if before.metadata().partition_columns != newest.metadata().partition_columns:
+        if before.partition_by != now.partition_by:
             faults.append("the table was partitioned by other columns")
         return faults
 
@@ -417,9 +415,3 @@ class DeltaLog:
         log = self.folder / "_delta_log"
         sync_file(log / f"{version:020}.json")
         sync_folder(log)
-
-
-def _type(field: Field) -> str:
-    from deltalake.schema import PrimitiveType
-
-    return field.type.type if isinstance(field.type, PrimitiveType) else str(field.type)

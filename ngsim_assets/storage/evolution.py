@@ -50,6 +50,14 @@ class StoredColumn:
     resolution: float | None = None
     is_described: bool = False
 
+    def is_kept_by(self, later: StoredColumn) -> bool:
+        """Whether values of this column are, as they are, values of a later form of it."""
+        if self.dtype != later.dtype:
+            return False
+        if not (self.is_described and later.is_described):
+            return True
+        return self.unit == later.unit and _is_finer(later.resolution, self.resolution)
+
 
 @dataclass(frozen=True)
 class StoredColumns:

@@ -275,7 +275,13 @@ class _Migration:
                 self._progress(finished + number, len(newest.files))
                 if not is_sound(self._log.folder, [file]):
                     path = self._log.folder / file.path
-                    raise DamagedFile(self._table.name, path, "it is not as it was written")
+                    raise DamagedFile(
+                        self._table.name,
+                        path,
+                        "it is not as it was written",
+                        "bring it back from a backup, or start the table again:"
+                        f" ngsim migrate {self._table.name} --restart, ngsim build --force",
+                    )
                 names = view.schema.names()
                 frame = read_file(
                     self._table.name, view, self._log.folder, file, names, physical=False

@@ -18,7 +18,12 @@ import pytest
 from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 
-from ngsim_assets.storage.errors import DamagedFile, MigrationNeeded, MigrationRefused
+from ngsim_assets.storage.errors import (
+    DamagedFile,
+    MigrationNeeded,
+    MigrationRefused,
+    SchemaMismatch,
+)
 from ngsim_assets.storage.migration import migrate, migration_plan
 from ngsim_assets.storage.parquet import ParquetStorage, Provenance, WriteOptions
 from ngsim_assets.storage.schema import Column
@@ -199,6 +204,14 @@ def test_nulls_where_the_model_allows_none_any_more_are_counted_and_left(
     assert not plan.is_needed
     assert old.scan(strict).collect()["name"].null_count() == 16
     assert not migrate(old, strict).changed
+
+
+def test_a_rollback_does_not_reach_behind_a_change_of_unit(old: ParquetStorage) -> None:
+    last = old.history(SAMPLES)[0].version
+    migrate(old, evolved.UNITED, restart=True)
+    old.replace(evolved.UNITED, HERE, [samples(shift=2)])
+    with pytest.raises(SchemaMismatch, match=r"column feet was .* ft, is .* m"):
+        old.restore(evolved.UNITED, HERE, last)
 
 
 def test_damage_is_not_carried_over(old: ParquetStorage) -> None:
