@@ -1,7 +1,7 @@
 """What is built by itself, and when: real ticks of the sensor, real runs of what they ask for.
 
 The stages are stand-ins (automated.py); that the real ones tell the same versions is tested in
-test_automated_graph.py.
+test_graph.py.
 """
 
 from __future__ import annotations
