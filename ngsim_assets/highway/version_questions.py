@@ -21,7 +21,7 @@ from ngsim_assets.highway.migration_commands import UnknownTable
 from ngsim_assets.highway.questions import AsJson, NoSuchRecording
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import load_settings
-from ngsim_assets.storage.retention import Vacuumed
+from ngsim_assets.storage.retention import Vacuumed, files_below
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.versions import DataVersionManager, TableVersion
 
@@ -236,7 +236,7 @@ def _removed(vacuumed: Vacuumed) -> Mapping[str, object]:
 
 
 def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(size for _, size in files_below(folder))
 
 
 def _size(size: int) -> str:

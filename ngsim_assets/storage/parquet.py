@@ -164,7 +164,8 @@ class ParquetStorage:
 
         Decimals come as integers in units of the last place if `physical`, which costs less
         to read and to hold: Int32 up to nine digits, else Int64. DamagedFile if a file cannot
-        be read, MigrationNeeded if a column cannot without changing a value.
+        be read, VacuumedVersion if it was replaced and removed since the first was read,
+        MigrationNeeded if a column cannot be read without changing a value.
         """
         log = self.log(table)
         snapshot = log.current()
@@ -173,7 +174,13 @@ class ParquetStorage:
             return
         view = log.view(snapshot, wanted, folders=partition)
         for file in snapshot.of(partition):
-            yield read_file(table.name, view, log.folder, file, wanted, physical=physical)
+            try:
+                frame = read_file(table.name, view, log.folder, file, wanted, physical=physical)
+            except DamagedFile:
+                if file not in self.files(table, partition):  # replaced and vacuumed meanwhile
+                    self.files(table, partition, version=snapshot.version)
+                raise
+            yield frame
 
     def current(self, table: Table, partition: Mapping[str, str]) -> Commit | None:
         """What is live in the partition and which write made it; None if it was never written.

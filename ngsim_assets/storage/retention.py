@@ -157,7 +157,7 @@ def vacuum(
 def storage_use(storage: ParquetStorage, table: Table, folding: Folding) -> StorageUse:
     """What the table takes on the disk."""
     log = storage.log(table)
-    sizes = dict(_walked(log.folder))
+    sizes = dict(files_below(log.folder))
     snapshot = log.current()
     live = {file.path for file in snapshot.files} if snapshot else set[str]()
     named = {file.path for file in _named(folding)}
@@ -186,7 +186,7 @@ def storage_use(storage: ParquetStorage, table: Table, folding: Folding) -> Stor
 
 def data_files(folder: Path) -> dict[str, int]:
     """Size of every file in the Hive folders of a table, by its path."""
-    return {path: size for path, size in _walked(folder) if not path.startswith("_")}
+    return {path: size for path, size in files_below(folder) if not path.startswith("_")}
 
 
 def is_readable(folding: Folding, states: Iterable[State], on_disk: Container[str]) -> bool:
@@ -261,13 +261,13 @@ def _remove(folder: Path, paths: Iterable[str]) -> None:
             (folder / path).unlink(missing_ok=True)
 
 
-def _walked(folder: Path, inside: str = "") -> Iterator[tuple[str, int]]:
-    """Path and size of every file; those that vanish meanwhile are left out."""
+def files_below(folder: Path, inside: str = "") -> Iterator[tuple[str, int]]:
+    """Path and size of every file below a folder; those that vanish meanwhile are left out."""
     with suppress(FileNotFoundError), os.scandir(folder / inside) as entries:
         for entry in entries:
             path = f"{inside}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                yield from _walked(folder, f"{path}/")
+                yield from files_below(folder, f"{path}/")
                 continue
             with suppress(FileNotFoundError):
                 yield path, entry.stat(follow_symlinks=False).st_size

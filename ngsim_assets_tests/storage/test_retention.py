@@ -20,7 +20,7 @@ from ngsim_assets.storage.claims import claimed
 from ngsim_assets.storage.errors import DamagedFile, UnknownVersion, VacuumedVersion
 from ngsim_assets.storage.folding import Folding, State
 from ngsim_assets.storage.manifest import DataFile
-from ngsim_assets.storage.parquet import ParquetStorage
+from ngsim_assets.storage.parquet import ParquetStorage, WriteOptions
 from ngsim_assets.storage.retention import Vacuumed, kept
 from ngsim_assets.storage.versions import DataVersionManager
 from ngsim_assets_tests.storage.tables import HERE, SAMPLES, THERE, samples
@@ -135,6 +135,17 @@ def test_use_is_every_byte(lake: ParquetStorage, versions: DataVersionManager) -
     versions.vacuum(SAMPLES, keep_days=0, keep_versions=1)
     after = versions.use(SAMPLES)
     assert (after.live, after.history, after.versions, after.readable) == (use.live, 0, 7, 3)
+
+
+def test_who_reads_on_while_the_rows_are_replaced_and_vacuumed_is_told(tmp_path: Path) -> None:
+    lake = ParquetStorage(tmp_path, WriteOptions(file_rows=4))
+    lake.replace(SAMPLES, HERE, samples().iter_slices(4))
+    reading = lake.frames(SAMPLES, HERE)
+    next(reading)
+    lake.replace(SAMPLES, HERE, [samples(shift=1)])
+    DataVersionManager(lake).vacuum(SAMPLES, keep_days=0, keep_versions=1)
+    with pytest.raises(VacuumedVersion, match="version 1 can no longer be read"):
+        list(reading)
 
 
 def test_a_lake_without_the_table(lake: ParquetStorage) -> None:
