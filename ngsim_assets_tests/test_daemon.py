@@ -48,7 +48,7 @@ class Platform:
         chosen = {
             "NGSIM_DATA": str(self.data),
             "DAGSTER_HOME": str(self.data / "dagster"),
-            "NGSIM_SETTLE": "2",
+            "NGSIM_SETTLE": "5",
         }
         return {**os.environ, **chosen}
 
