@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ from ngsim_assets.highway import rollback as going_back
 from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.questions import AsJson, Key, known_recording
-from ngsim_assets.highway.stages import open_platform, store_unassigned
+from ngsim_assets.highway.stages import Platform, open_platform, store_unassigned
 from ngsim_assets.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -151,6 +151,8 @@ def ingest(
         built = runs.build(settings, instance, keys, force=force)
     shown = [key for key in keys if paths or key in built.reasons or key in _keys_of(taken)]
     opened = open_platform(settings)
+    if paths:
+        _tell_of_others(opened, keys)
     rows = [overview.recording_summary(opened, key) for key in shown]
     if as_json:
         console.print_json(
@@ -299,6 +301,19 @@ def main() -> None:
 def _keys_of(taken: Iterable[Intake]) -> list[PartitionKey]:
     """Recordings of the files that were taken in, sorted."""
     return sorted({key for intake in taken for key in intake.keys}, key=str)
+
+
+def _tell_of_others(platform: Platform, keys: Collection[PartitionKey]) -> None:
+    """Say that recordings other than `keys` are out of date, as after a run that was killed."""
+    known = [PartitionKey.parse(key) for key in platform.landing.partitions()]
+    others = [key for key in known if key not in set(keys)]
+    stale = [
+        key
+        for key, found in overview.standings_of(platform, others).items()
+        if any(standing.reasons for standing in found)
+    ]
+    if stale:
+        console.note(f"{len(stale)} other recordings are out of date: ngsim build")
 
 
 def _delivered(settings: Settings) -> list[PartitionKey]:

@@ -192,6 +192,9 @@ def _build_all(
                 console.fail(error, debug=False)
             else:
                 built.tables[key] = [table_of(asset).name for asset in due[key]]
+                disagreement = overview.disagreement(platform, key)
+                if disagreement and not TOGETHER.isdisjoint(due[key]):
+                    console.note(disagreement)
             run_id = None
             done = sum(len(due[other]) for other in stale[: place + 1])
             progress.update(task, completed=done)

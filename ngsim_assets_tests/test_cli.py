@@ -185,7 +185,8 @@ def test_the_version_is_told(ngsim: Ngsim) -> None:
 def test_every_command_has_help_with_an_example(ngsim: Ngsim) -> None:
     out, _ = ngsim("--help")
     commands = [
-        "demo", "simulate", "register", "ingest", "check", "report", "query", "vehicle", "status",
+        "demo", "simulate", "register", "ingest", "build", "rollback", "check", "report", "query",
+        "vehicle", "status", "verify",
     ]  # fmt: skip
     for command in commands:
         assert command in out

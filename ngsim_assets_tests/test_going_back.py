@@ -293,7 +293,7 @@ def test_what_verify_says_mends_it(
     assert _recording(ngsim)["stale"] == []
 
 
-def test_files_of_the_incoming_folder_are_taken_in_and_bad_ones_moved_aside(
+def test_the_incoming_folder_is_taken_in_and_what_does_not_belong_is_told(
     ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch, built_twice: Path
 ) -> None:
     monkeypatch.setenv("NGSIM_SETTLE", "0")
@@ -309,8 +309,17 @@ def test_files_of_the_incoming_folder_are_taken_in_and_bad_ones_moved_aside(
     assert "notes.txt" in err
     assert not (incoming / "notes.txt").exists()
     assert list((ngsim.data / "rejected").glob("notes*"))
-    ngsim("ingest")
-    assert _recording(ngsim)["stale"] == []
+
+    # another recording's rows under the same key: said, and taken back
+    other = ngsim.data / "other.csv"
+    simulate_to(other, Scenario(minutes=0.1, seed=6), layout="export")
+    _, err = ngsim("ingest", other)
+    assert "us101.csv, other.csv disagree" in err
+    ngsim("rollback", KEY, "--to", "@-1")
+    recording = _recording(ngsim)
+    assert recording["stale"] == []
+    assert recording["raw"] == told["recordings"][0]["raw"]
+    assert "raw_trajectories" in recording["held"]
 
 
 def test_only_known_recordings_are_built(ngsim: Ngsim) -> None:

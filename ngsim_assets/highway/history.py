@@ -35,7 +35,9 @@ class NoSuchVersion(NgsimAssetsError):
         told = ", ".join(f"@{v.version} ({v.timestamp:%Y-%m-%d %H:%M:%S} UTC)" for v in known)
         super().__init__(
             f"{key} has no version {wanted} of its metrics",
-            f"there are, newest first: {told}" if told else "none yet; ngsim ingest FILE makes one",
+            f"there are, newest first: {told}"
+            if told
+            else f"none yet; make one: ngsim build '{key}'",
         )
 
 

@@ -17,13 +17,25 @@ from ngsim_assets.highway.assessment.metrics import CLEANED
 from ngsim_assets.highway.assessment.rating import QUALITY_SCORE
 from ngsim_assets.highway.data_versions import table_of
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.reporting import corpus_row, report_folder, summarised
+from ngsim_assets.highway.reporting import (
+    corpus_row,
+    reason_rows,
+    report_folder,
+    rows_of,
+    summarised,
+)
 from ngsim_assets.highway.stages import CODE_VERSIONS, Platform
 from ngsim_assets.highway.staleness import ASSETS, Standing, partition_of, standings
 from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.live import live_commits
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table
+
+SUPERSEDED = "superseded"
+"""Rule that rows break in whose place a later file has others."""
+
+_MUCH = 0.1
+"""Share of superseded rows from which files are said to disagree."""
 
 
 class NoReport(NgsimAssetsError):
@@ -114,6 +126,23 @@ def stale_tables(platform: Platform, key: PartitionKey) -> list[str]:
     return [standing.table.name for standing in standings(platform, key) if standing.reasons]
 
 
+def disagreement(platform: Platform, key: PartitionKey) -> str:
+    """What to say of a recording whose files tell different things of the same moments, if any do.
+
+    A corrected delivery changes some rows. Where it is a large share, one of the files is likely
+    not of this recording: simulated, or of another day.
+    """
+    superseded = reason_rows(platform, key).get(SUPERSEDED, 0)
+    files = [delivery.file.name for delivery in platform.landing.deliveries(str(key))]
+    rows = rows_of(platform, model.RAW_TRAJECTORIES, key)
+    if len(files) < 2 or superseded < _MUCH * rows:
+        return ""
+    return (
+        f"{key}: {superseded:,} of {rows:,} rows are superseded by later files: {', '.join(files)}"
+        f" disagree; if one is not of this recording: ngsim rollback '{key}' --to @-1"
+    )
+
+
 def summary_is_current(platform: Platform) -> bool:
     """Whether `corpus_summary` is as it was written and tells of what the tables hold now."""
     commit = platform.lake.current(model.CORPUS_SUMMARY, {})
@@ -122,7 +151,7 @@ def summary_is_current(platform: Platform) -> bool:
     return (
         commit.provenance.sources == summarised(platform)
         and commit.provenance.code_version == CODE_VERSIONS[model.CORPUS_SUMMARY.name]
-        and not platform.lake.verify(model.CORPUS_SUMMARY)
+        and not platform.lake.verify(model.CORPUS_SUMMARY, {})
     )
 
 

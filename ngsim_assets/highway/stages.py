@@ -80,7 +80,7 @@ class NothingToBuildFrom(NgsimAssetsError):
     def __init__(self, table: str, key: PartitionKey) -> None:
         super().__init__(
             f"{table} holds nothing for {key}",
-            f"build it first: ngsim ingest FILE, or dagster asset materialize --select {table}",
+            f"build it first: ngsim build '{key}'",
         )
 
 

@@ -90,7 +90,8 @@ def status(as_json: AsJson = False) -> None:
     _show_incoming(waiting)
     if rejected:
         told = ("path", "member", "problem", "fix")
-        console.print_table("Rejected files", [_only(entry, told) for entry in rejected[:_SHOWN]])
+        entries = [{**entry, "path": entry["aside"] or entry["path"]} for entry in rejected]
+        console.print_table("Rejected files", [_only(entry, told) for entry in entries[:_SHOWN]])
     if any(row["versions"] for row in storage):
         console.print_table("Storage", [_in_megabytes(row) for row in storage])
 

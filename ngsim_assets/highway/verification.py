@@ -123,13 +123,8 @@ def _mended(table: Table, damage: Damage) -> tuple[str, str]:
 
 def _history(platform: Platform, table: Table) -> Iterator[Fault]:
     """Commits that cannot be read: the rows are there, but not where they came from."""
-    log = platform.lake.log(table)
-    snapshot = log.current()
-    for version in range(snapshot.version + 1 if snapshot is not None else 0):
-        try:
-            log.record(version)
-        except DamagedFile as error:
-            yield Fault(table.name, "", error.path, error.reason, error.fix)
+    for error in platform.lake.log(table).unreadable_records():
+        yield Fault(table.name, "", error.path, error.reason, error.fix)
 
 
 def _rebuilt(folder: Path) -> str:
