@@ -178,6 +178,7 @@ class IncrementalLoader:
         `take_in` raises; DiskFull and ReadOnlyLake where the checkpoint cannot be written.
         """
         with self._alone(on_wait):
+            self._landing.forget_removed()
             journal = self._open()
             tried: set[str] = set()
             look = self._look(journal.entries, {})

@@ -201,6 +201,18 @@ class LandingZone:
                 if entry.path == absolute(path) and entry.aside is None:
                     change.write_rejection(replace(entry, aside=absolute(target)))
 
+    def forget_removed(self) -> None:
+        """Drop the records of refused files that were moved aside and have been removed since."""
+        removed = [
+            entry
+            for entry in self.rejected()
+            if entry.aside is not None and not os.path.lexists(entry.aside)
+        ]
+        if removed:
+            with self.changing() as change:
+                for entry in removed:
+                    change.drop_rejection(entry.path, entry.member)
+
     def _sweep(self) -> None:
         """Remove deliveries whose writer is gone. Needs the lock of `changing`."""
         for lock_path in self._staging.glob("*.lock"):
@@ -290,14 +302,18 @@ class Change:
         write_record(self.zone._rejected / name, rejection)  # noqa: SLF001
         self.zone._remembered.recall_rejection(name)  # noqa: SLF001
 
-    def _settle(self, file: DeliveredFile) -> None:
+    def drop_rejection(self, path: str, member: str | None) -> None:
+        """Remove the rejection of a file or member, if there is one."""
         remembered = self.zone._remembered  # noqa: SLF001
+        name = _rejection_name(path, member)
+        if name in remembered.rejections:
+            remembered.changing_rejection(self.log, name)
+            (self.zone._rejected / name).unlink(missing_ok=True)  # noqa: SLF001
+            remembered.recall_rejection(name)
+
+    def _settle(self, file: DeliveredFile) -> None:
         for claim in file.claims:
-            name = _rejection_name(*claim.place)
-            if name in remembered.rejections:
-                remembered.changing_rejection(self.log, name)
-                (self.zone._rejected / name).unlink(missing_ok=True)  # noqa: SLF001
-                remembered.recall_rejection(name)
+            self.drop_rejection(*claim.place)
         self._drop_unheld()
 
     def _drop_unheld(self) -> None:

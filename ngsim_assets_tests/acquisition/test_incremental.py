@@ -233,6 +233,9 @@ class TestBadFiles:
         (rejection,) = watched.landing.rejected()
         assert rejection.aside == str(folder / "x.tar (3).gz")
         assert watched.changes() == Changes(), "neither gone nor known"
+        (folder / "x.tar (3).gz").unlink()
+        watched.load()
+        assert watched.landing.rejected() == [], "who removes the file has dealt with it"
 
     def test_one_that_cannot_be_moved_is_tried_again_when_it_changes(
         self, watched: Watched, monkeypatch: pytest.MonkeyPatch
