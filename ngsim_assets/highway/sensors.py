@@ -7,6 +7,7 @@ which assets are built (automation.py).
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -67,9 +68,13 @@ def take_in(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
             if time.monotonic() - registered_at > _REGISTER_EVERY:
                 register()
         stages.store_unassigned(opened)
-    finally:
-        # of a run that ends early too, what it took in is known at once
-        register()
+    except Exception:
+        # what was taken in until then is known at once; if not even that can be, why it ended
+        # says more than that does, and the next run makes up for it
+        with suppress(Exception):
+            register()
+        raise
+    register()
     lists = {name: _table(rows) for name, rows in told.lists().items()}
     context.add_output_metadata(
         {**told.counts(), "recordings with new content": registered, **lists}

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from ngsim_assets.highway import sensors, watching
+from ngsim_assets.highway import failures, sensors, watching
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
+from ngsim_assets.storage.errors import DiskFull
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
 from ngsim_assets_tests.highway.watched import Watched, failed_run, metadata
 
@@ -233,6 +234,17 @@ class TestRetries:
         assert list(platform.observed()) == [str(EARLY)]
         assert platform.tick().requests == []
 
+    def test_what_was_taken_in_before_a_failure_is_known_at_once(
+        self, platform: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        platform.deliver("early.txt")
+        with monkeypatch.context() as patched:
+            patched.setattr(sensors.stages, "store_unassigned", _full)
+            result = platform.take_in()
+        (event,) = [e for e in result.all_events if e.is_step_failure]
+        assert "no space left" in failures.cause_of(event.step_failure_data.error, result.run_id)
+        assert list(platform.observed()) == [str(EARLY)]
+
     def test_a_new_instance_learns_what_was_delivered_before(self, platform: Watched) -> None:
         platform.deliver("early.txt")
         platform.take_in()
@@ -253,3 +265,7 @@ def _later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _full(*_: object) -> None:
+    raise DiskFull(Path("/lake/quarantine"))
