@@ -15,6 +15,7 @@ from ngsim_assets.highway import model
 from ngsim_assets.highway.lineage import Traced
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.storage.errors import StorageError
+from ngsim_assets.storage.lineage import Made
 from ngsim_assets.storage.manifest import SourceFile
 from ngsim_assets.storage.schema import Table
 
@@ -89,7 +90,13 @@ class _Tables:
 
     def __init__(self, platform: Platform, traced: Iterable[Traced], chosen: Chosen) -> None:
         self._platform = platform
-        self._made = {one.made.table: one.made for root in traced for one in root.walk()}
+        found = [one for root in traced for one in root.walk()]
+        points = [one for one in found if one.made.table == model.CLEANED_TRAJECTORIES.name]
+        # first what the points were made from: other tables may be of newer versions of it
+        behind = [one for point in points[:1] for one in point.walk()]
+        self._made: dict[str, Made] = {}
+        for one in (*behind, *found):
+            self._made.setdefault(one.made.table, one.made)
         self._chosen = chosen
         self.gaps: list[str] = []
 
@@ -98,7 +105,8 @@ class _Tables:
         made = self._made.get(table.name)
         empty = pl.DataFrame(schema={name: table.schema[name] for name in columns})
         if made is None:
-            self.gaps.append(f"{table.name} holds no rows of the recording")
+            if table is not model.QUARANTINE:  # where no row was refused there is nothing
+                self.gaps.append(f"{table.name} holds no rows of the recording")
             return empty
         version = None if made.live else made.version
         try:
@@ -128,6 +136,11 @@ def account(platform: Platform, traced: Iterable[Traced], chosen: Chosen) -> Acc
     place = ["source_file", "source_row"]
     # where raw rows are gone, those of later tables still say where they stood
     stood = raw if raw.height else pl.concat([valid.select(place), bad.select(place)])
+    if raw.height and raw.height != valid.height + bad.height:
+        tables.gaps.append(
+            f"of {raw.height:,} rows {valid.height:,} are accepted and {bad.height:,} quarantined: "
+            "these tables are not of one build"
+        )
     repaired = clean.filter(state="repaired")
     moved = repaired.select(
         (

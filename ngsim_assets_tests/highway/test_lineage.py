@@ -188,6 +188,10 @@ class TestGaps:
         )
         told = account(own, Tracer(own, EARLY).trace_all(), Chosen(vehicle=2))
         assert told.validated == FRAMES - 6, "the rows the points were made from"
+        assert told.gaps == []
+        own.lake.replace(model.QUARANTINE, {**stages.identity(EARLY), "stage": "validated"}, [])
+        told = account(own, Tracer(own, EARLY).trace_all(), Chosen(vehicle=2))
+        assert (told.quarantined, told.gaps) == (1, []), "as the metrics were made from it"
         assert self._gaps(own, model.VALIDATED_POINTS) == [
             "validated_points: the record names nothing it was made from"
         ]
