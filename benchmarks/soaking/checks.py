@@ -33,8 +33,9 @@ LOST, DOUBLED, HALF, STALE, ORPHAN, OTHER = (
 )  # fmt: skip
 
 _TABLES = tuple(table for table in model.TABLES.values() if table.partition_by)
-# where a row stood is of the file, and files are renamed; everything else is of the recording
-_PLACE = ("source_file", "source_row")
+# Where a row stood, and whether its file's format has a column for the site, is of the file that was
+# read: the same rows from another are no reason to rebuild. Everything else is of the recording.
+_OF_THE_FILE = ("source_file", "source_row", "location")
 _HOUR = 3700.0
 
 Values = Mapping[str, pl.DataFrame]
@@ -238,10 +239,14 @@ def values_of(platform: stages.Platform) -> Mapping[str, Values]:
 
 
 def _values(platform: stages.Platform, key: PartitionKey) -> Values:
-    """All tables of a recording but where rows stood in their file, fully ordered."""
+    """All tables of a recording but what is of the file and not of its rows, fully ordered."""
     held: dict[str, pl.DataFrame] = {}
     for table in _TABLES:
-        rows = platform.lake.scan(table, stages.identity(key)).collect().drop(_PLACE, strict=False)
+        rows = (
+            platform.lake.scan(table, stages.identity(key))
+            .collect()
+            .drop(_OF_THE_FILE, strict=False)
+        )
         flat = [name for name, dtype in rows.schema.items() if not dtype.is_nested()]
         held[table.name] = rows.sort(flat, nulls_last=True)
     return held
