@@ -261,15 +261,9 @@ def _damaged_part(data: Path) -> Path:
     return path
 
 
-def _deleted_report(data: Path) -> Path:
-    path = data / "reports" / "us-101" / KEY.recording / "report.html"
-    path.unlink()
-    return path.parent
-
-
 @pytest.mark.parametrize(
     "damage",
-    [_damaged_log, _damaged_summary, _damaged_manifest, _damaged_part, _deleted_report],
+    [_damaged_log, _damaged_summary, _damaged_manifest, _damaged_part],
 )
 def test_what_verify_says_mends_it(
     ngsim: Ngsim,
@@ -294,31 +288,29 @@ def test_what_verify_says_mends_it(
 
 
 def test_the_incoming_folder_is_taken_in_and_what_does_not_belong_is_told(
-    ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch, built_twice: Path
+    ngsim: Ngsim, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NGSIM_GAP_LIMIT", OTHER_GAP)
     monkeypatch.setenv("NGSIM_SETTLE", "0")
-    incoming = ngsim.data / "incoming"
-    incoming.mkdir(parents=True)
-    shutil.copy(built_twice.parent / "us101.csv", incoming)
+    before = _recording(ngsim)
+    incoming = data / "incoming"
+    incoming.mkdir()
+    simulate_to(incoming / "other.csv", Scenario(minutes=0.1, seed=6), layout="export")
     (incoming / "notes.txt").write_text("lane closures on Tuesday\n" * 30)
     waiting = json.loads(ngsim("status", "--json")[0])["incoming"]["ready"]
-    assert {Path(path).name for path in waiting} == {"us101.csv", "notes.txt"}
+    assert {Path(path).name for path in waiting} == {"other.csv", "notes.txt"}
     out, err = ngsim("ingest", "--json", code=1)
-    told = json.loads(out)
-    assert [recording["recording"] for recording in told["recordings"]] == [str(KEY)]
+    assert [entry["recording"] for entry in json.loads(out)["recordings"]] == [str(KEY)]
     assert "notes.txt" in err
     assert not (incoming / "notes.txt").exists()
-    assert list((ngsim.data / "rejected").glob("notes*"))
+    assert list((data / "rejected").glob("notes*"))
 
-    # another recording's rows under the same key: said, and taken back
-    other = ngsim.data / "other.csv"
-    simulate_to(other, Scenario(minutes=0.1, seed=6), layout="export")
-    _, err = ngsim("ingest", other)
+    # rows of another recording under the same key: said, and taken back
     assert "us101.csv, other.csv disagree" in err
     ngsim("rollback", KEY, "--to", "@-1")
     recording = _recording(ngsim)
     assert recording["stale"] == []
-    assert recording["raw"] == told["recordings"][0]["raw"]
+    assert recording["raw"] == before["raw"]
     assert "raw_trajectories" in recording["held"]
 
 
