@@ -33,8 +33,8 @@ LOST, DOUBLED, HALF, STALE, ORPHAN, OTHER = (
 )  # fmt: skip
 
 _TABLES = tuple(table for table in model.TABLES.values() if table.partition_by)
-# Where a row stood, and whether its file's format has a column for the site, is of the file that was
-# read: the same rows from another are no reason to rebuild. Everything else is of the recording.
+# Where a row stood, and whether its file's format has a column for the site, is of the file that
+# was read: the same rows from another are no reason to rebuild. All else is of the recording.
 _OF_THE_FILE = ("source_file", "source_row", "location")
 _HOUR = 3700.0
 
