@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,9 +32,9 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
         return None
     state = FileState.of(path)
     with writing(folder):
-        target = _free(folder / name)
+        target = _free(folder, name)
         make_folder(target.parent)
-    beside = target.with_name(target.name + REASON)
+    beside = _beside(target)
     write_atomically(beside, reason.encode(errors="backslashreplace"))
     if not _moved(path, target, state):
         beside.unlink(missing_ok=True)
@@ -42,18 +43,34 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
     return target
 
 
-def _free(wanted: Path) -> Path:
-    """`wanted`, cut if it is too long, or the first of its numbered names that nothing has."""
+def _free(folder: Path, name: str) -> Path:
+    """`folder`/`name`, each part of it cut if too long and numbered if another file is there."""
+    *parents, last = Path(name).parts
+    for part in parents:
+        folder = _first(folder / part, lambda path: path.is_dir() or not os.path.lexists(path))
+    return _first(
+        folder / last,
+        lambda path: not os.path.lexists(path) and not os.path.lexists(_beside(path)),
+    )
+
+
+def _first(wanted: Path, is_free: Callable[[Path], bool]) -> Path:
+    """`wanted`, cut if it is too long, or the first of its numbered names that will do."""
     stem, suffix = wanted.stem, wanted.suffix
     if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
         stem, suffix = wanted.name, ""
     while len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
         stem = stem[:-1]
     target, number = wanted.with_name(stem + suffix), 1
-    while os.path.lexists(target):
+    while not is_free(target):
         number += 1
         target = wanted.with_name(f"{stem} ({number}){suffix}")
     return target
+
+
+def _beside(target: Path) -> Path:
+    """Where the reason for `target` goes."""
+    return target.with_name(target.name + REASON)
 
 
 def _moved(path: Path, target: Path, state: FileState) -> bool:

@@ -237,6 +237,25 @@ class TestBadFiles:
         watched.load()
         assert watched.landing.rejected() == [], "who removes the file has dealt with it"
 
+    def test_nothing_that_was_moved_before_is_in_the_way_or_replaced(
+        self, watched: Watched
+    ) -> None:
+        for name in ("sub", "a.reason.txt"):
+            watched.write(name, f"bad {name}")
+            watched.load()
+        (watched.root / "sub").mkdir()
+        for name in ("sub/x", "a"):
+            watched.write(name, f"bad {name}")
+            watched.load()
+        folder = watched.root.parent / "rejected"
+        for moved, text in (
+            ("sub", "bad sub"),
+            ("a.reason.txt", "bad a.reason.txt"),
+            ("sub (2)/x", "bad sub/x"),
+            ("a (2)", "bad a"),
+        ):
+            assert (folder / moved).read_text() == text
+
     def test_one_that_cannot_be_moved_is_tried_again_when_it_changes(
         self, watched: Watched, monkeypatch: pytest.MonkeyPatch
     ) -> None:
