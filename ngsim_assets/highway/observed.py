@@ -25,6 +25,9 @@ for it to be taken as not observed then; of random arrivals, 0.7 % leave such a 
 LEAST_LENGTH = 1.0
 """m of a cell, at least, that count as observed: camera positions are no better than that."""
 
+LEAST_SHARE = 2.0**-20
+"""The least share over 0 that the table keeps: what is less would be stored as 0."""
+
 
 def observed_share(
     sums: pl.DataFrame,
@@ -33,7 +36,7 @@ def observed_share(
     step: int,
     length: float,
 ) -> npt.NDArray[np.float64]:
-    """Part of each cell of time and place that was observed, over 0, by time and place.
+    """Part of each cell of time and place that was observed, LEAST_SHARE or more of it.
 
     Args:
         sums: of one recording, as `traffic.accumulate` returns them. times, places: numbers of the
@@ -56,7 +59,8 @@ def observed_share(
         begins[at] = np.where(came - first_time > UNSEEN_HEADWAYS * headway, came, first_time)
         ends[at] = np.where(last_time - left > UNSEEN_HEADWAYS * headway, left, last_time)
     overlap = np.minimum.outer((times + 1) * step, ends) - np.maximum.outer(times * step, begins)
-    return np.clip(overlap, 1, step) / step * _share_of_length(places, length, first_y, last_y)
+    share = np.clip(overlap / step, 0.0, 1.0) * _share_of_length(places, length, first_y, last_y)
+    return np.maximum(share, LEAST_SHARE)
 
 
 def _share_of_length(

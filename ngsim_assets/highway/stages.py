@@ -55,7 +55,7 @@ CODE_VERSIONS: Mapping[str, str] = {
     "quarantine": "2",
     "cleaned_trajectories": "5",
     "trajectory_segments": "6",
-    "traffic_state": "2",
+    "traffic_state": "3",
     "quality_report": "4",
     "corpus_summary": "2",
 }

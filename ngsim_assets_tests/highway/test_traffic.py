@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ngsim_assets.highway.clean import clean
 from ngsim_assets.highway.model import TRAFFIC_STATE
-from ngsim_assets.highway.observed import LEAST_LENGTH
+from ngsim_assets.highway.observed import LEAST_LENGTH, LEAST_SHARE
 from ngsim_assets.highway.sites import US_101
 from ngsim_assets.highway.traffic import (
     GridTooFine,
@@ -268,6 +268,7 @@ def test_places_are_observed_from_the_first_vehicle_on(direction: int | None) ->
         assert unseen.is_empty()
         return
     assert unseen.height > 2
+    assert unseen["observed_share"].min() == LEAST_SHARE  # less would be stored as 0
     assert (unseen["flow"] == 0.0).all()
     told = state.filter(pl.col("observed_share") > 0.5)
     assert told.height > 0.75 * state.height
