@@ -91,6 +91,16 @@ class Settings(BaseSettings):
         return self.data / "reports"
 
     @property
+    def failures(self) -> Path:
+        """Builds that failed and were not made up for, a record each."""
+        return self.data / "failures"
+
+    @property
+    def rollbacks(self) -> Path:
+        """Rollbacks that stopped half-way, a record each."""
+        return self.data / "rollbacks"
+
+    @property
     def catalog(self) -> Path:
         """DuckDB file with a view per table."""
         return self.data / "ngsim.duckdb"

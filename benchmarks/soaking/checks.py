@@ -26,6 +26,7 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import intake, model, overview, reporting, stages
 from ngsim_assets.highway.formats import BATCH_SCHEMA
 from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.upkeep import sweep_records
 from ngsim_assets.settings import load_settings
 
 LOST, DOUBLED, HALF, STALE, ORPHAN, OTHER = (
@@ -83,14 +84,15 @@ class Checks:
 
     def after_sweep(self) -> list[Fault]:
         """Files that nothing names although leftovers have been swept."""
+        long_ago = time.time() - _HOUR  # only then they are nobody's for certain
         for table in model.TABLES.values():
             folder = self.data / "lake" / table.name
             for staged in [*folder.rglob("*#[0-9]*"), *folder.rglob("*.tmp")]:
-                long_ago = time.time() - _HOUR  # only then they are nobody's for certain
                 os.utime(staged, (long_ago, long_ago))
             self.platform.lake.sweep(table)
-        with self.platform.landing.staging():
-            pass
+        for temporary in self.data.rglob("*.tmp"):
+            os.utime(temporary, (long_ago, long_ago))
+        sweep_records(self.platform, load_settings(data=self.data))
         return [Fault(ORPHAN, str(path.relative_to(self.data))) for path in self._orphans()]
 
     def sources(self) -> list[DeliveredFile]:

@@ -33,7 +33,12 @@ from ngsim_assets.acquisition.errors import RowsUnaccounted
 from ngsim_assets.acquisition.holdings import Holdings
 from ngsim_assets.acquisition.remembered import MANIFEST, Remembered, write_record
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
+from ngsim_assets.storage.atomic import (
+    make_folder,
+    sweep_temporaries,
+    sync_folder,
+    write_atomically,
+)
 from ngsim_assets.storage.errors import writing
 
 
@@ -212,6 +217,18 @@ class LandingZone:
             with self.changing() as change:
                 for entry in removed:
                     change.drop_rejection(entry.path, entry.member)
+
+    def sweep(self) -> list[Path]:
+        """Remove what killed writers left: deliveries half written, temporary records.
+
+        Returns the paths of the records; every delivery sweeps the former by itself.
+        """
+        if not self.root.exists():
+            return []
+        with self.changing():
+            self._sweep()
+            folders = (self._files, self._rejected)
+            return [path for folder in folders for path in sweep_temporaries(folder, older_than=0)]
 
     def _sweep(self) -> None:
         """Remove deliveries whose writer is gone. Needs the lock of `changing`."""

@@ -99,7 +99,7 @@ def record(settings: Settings, failure: Failure) -> Failure:
 def standing(settings: Settings) -> list[Failure]:
     """Every remembered failure, by recording and step; one that cannot be read says so."""
     found: list[Failure] = []
-    for path in sorted(_folder(settings).glob("[!.]*.json")):
+    for path in sorted(settings.failures.glob("[!.]*.json")):
         try:
             failure = _read(path)
         except FileNotFoundError:
@@ -174,15 +174,11 @@ def _subclasses(kind: type[NgsimAssetsError]) -> Iterator[type[NgsimAssetsError]
         yield from _subclasses(child)
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.data / "failures"
-
-
 def _path(settings: Settings, recording: str, step: str) -> Path:
     # the hash keeps apart what the readable part writes alike
     readable = re.sub(r"[^\w.-]+", "_", f"{recording or 'all'}_{step}", flags=re.ASCII)[:100]
     digest = hashlib.sha256(f"{recording}\0{step}".encode()).hexdigest()[:8]
-    return _folder(settings) / f"{readable}_{digest}.json"
+    return settings.failures / f"{readable}_{digest}.json"
 
 
 def _read(path: Path) -> Failure | None:

@@ -23,11 +23,11 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.data_versions import RAW_FILES, table_of
+from ngsim_assets.highway.data_versions import RAW_FILES, partition_of, table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import write_report
 from ngsim_assets.highway.stages import Platform
-from ngsim_assets.highway.staleness import ASSETS, inputs_of, partition_of, would_be_built
+from ngsim_assets.highway.staleness import ASSETS, inputs_of, would_be_built
 from ngsim_assets.highway.states import state
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import make_folder, write_atomically
@@ -244,7 +244,7 @@ def begun(settings: Settings, wanted: Plan) -> Iterator[Plan]:
 
 def unfinished(settings: Settings) -> list[Plan]:
     """Rollbacks that stopped half-way or are going on, by recording."""
-    found = (_read(path) for path in sorted(_folder(settings).glob("[!.]*.json")))
+    found = (_read(path) for path in sorted(settings.rollbacks.glob("[!.]*.json")))
     return [plan for plan in found if plan is not None]
 
 
@@ -253,12 +253,8 @@ def forget(settings: Settings, key: PartitionKey) -> None:
     _path(settings, str(key)).unlink(missing_ok=True)
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.data / "rollbacks"
-
-
 def _path(settings: Settings, key: str) -> Path:
-    return _folder(settings) / f"{key.replace('|', '_')}.json"
+    return settings.rollbacks / f"{key.replace('|', '_')}.json"
 
 
 def _read(path: Path) -> Plan | None:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, sql_catalog
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import Settings
+from ngsim_assets.storage.atomic import sweep_temporaries
 from ngsim_assets.storage.errors import DamagedFile
 from ngsim_assets.storage.parquet import Damage
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.versions import DataVersionManager
+
+_ABANDONED = 3600.0
+"""Seconds after which a temporary file's writer is dead: it writes a few kB."""
 
 
 class DamageFound(NgsimAssetsError):
@@ -84,6 +89,7 @@ def upkeep(
     raises nothing. Raises DiskFull and ReadOnlyLake.
     """
     manager = DataVersionManager(platform.lake)
+    sweep_records(platform, settings)
     done: list[TableUpkeep] = []
     for table in model.TABLES.values():
         done.append(_look_after(platform, settings, manager, table))
@@ -91,6 +97,14 @@ def upkeep(
     if not damages_in(done):
         sql_catalog.write(platform)
     return done
+
+
+def sweep_records(platform: Platform, settings: Settings) -> list[Path]:
+    """Remove temporary files that killed writers left outside the tables; their paths."""
+    removed = platform.landing.sweep()
+    for folder in (platform.reports, settings.failures, settings.rollbacks):
+        removed += sweep_temporaries(folder, older_than=_ABANDONED)
+    return removed
 
 
 def damages_in(tables: Sequence[TableUpkeep]) -> list[Damage]:

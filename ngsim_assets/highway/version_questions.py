@@ -15,7 +15,7 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, stages
+from ngsim_assets.highway import model, stages, upkeep
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.migration_commands import UnknownTable
 from ngsim_assets.highway.questions import AsJson, NoSuchRecording
@@ -125,6 +125,8 @@ def vacuum(
         except NgsimAssetsError as error:
             failed.append(one.name)
             console.fail(error, debug=False)
+    if table is None and not dry_run:
+        upkeep.sweep_records(platform, settings)
     if as_json:
         console.print_json([asdict(one) for one in done])
     else:

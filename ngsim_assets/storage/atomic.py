@@ -6,10 +6,14 @@ Belongs here: temporary names, fsync, rename. Does not belong here: any format.
 from __future__ import annotations
 
 import os
+import re
+import time
 from pathlib import Path
 from uuid import uuid4
 
 from ngsim_assets.storage.errors import writing
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -31,6 +35,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def sweep_temporaries(folder: Path, *, older_than: float) -> list[Path]:
+    """Remove what killed writers of `write_atomically` left below `folder`; their paths.
+
+    Args:
+        older_than: seconds since they were last written to, in either direction of the clock;
+            0 only where a lock keeps every writer out.
+    """
+    removed: list[Path] = []
+    now = time.time()
+    for path in folder.rglob(".*.tmp"):
+        try:
+            if _TEMPORARY.fullmatch(path.name) and abs(now - path.stat().st_mtime) >= older_than:
+                path.unlink()
+                removed.append(path)
+        except FileNotFoundError:
+            continue  # its writer was not dead
+    return removed
 
 
 def make_folder(folder: Path) -> None:

@@ -66,6 +66,27 @@ def test_logs_of_ticks_are_not_kept_for_ever(platform: Watched) -> None:
     assert (old.exists(), new.exists(), of_run.exists()) == (False, True, True)
 
 
+def test_records_that_killed_writers_left_half_written_go(stored: Watched) -> None:
+    left = f".manifest.json.{'0' * 32}.tmp"
+    delivery = next((stored.settings.landing / "files").glob("[!.]*"))
+    reports = stored.settings.reports / "us-101"
+    reports.mkdir(parents=True, exist_ok=True)
+    (delivery / left).write_text("{")
+    (reports / left).write_text("{")
+    os.utime(reports / left, (0, 0))
+    (reports / f".report.json.{'1' * 32}.tmp").write_text("being written")
+    (reports / ".mine.tmp").write_text("a user's")
+    rows = _rows(stored)
+    assert stored.execute("upkeep").success
+    assert not (delivery / left).exists()
+    assert {path.name for path in reports.iterdir()} == {
+        f".report.json.{'1' * 32}.tmp",
+        ".mine.tmp",
+    }
+    assert (delivery / "manifest.json").exists()
+    assert _rows(stored) == rows
+
+
 def test_versions_past_retention_go_and_the_rows_stay(
     stored: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
