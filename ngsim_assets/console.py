@@ -10,12 +10,13 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -36,6 +37,15 @@ from ngsim_assets.errors import NgsimAssetsError
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
+_WORD = 24
+"""Characters of a word that is not folded: a partition key, a date."""
+
+_PIECE = 5
+"""Characters of a heading that are kept together at least."""
+
+_BETWEEN = 2
+"""Characters from one column to the next; half of them stand at either edge."""
+
 
 def print_json(value: object) -> None:
     """`value` as one JSON document on standard output."""
@@ -43,9 +53,23 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows of equal keys as a table; numbers to the right, thousands separated."""
+    """Rows of equal keys as a table; numbers to the right, thousands separated.
+
+    Columns that say nothing in any row are left out. Headings and texts fold; where keys and
+    numbers alone are wider than the terminal each row is a list of its values.
+    """
     if not rows:
         out.print(f"{title}: none", markup=False)
+        return
+    cells = {
+        name: [_shown(row[name]) for row in rows]
+        for place, name in enumerate(rows[0])
+        if place == 0 or any(row[name] not in (None, "") for row in rows)
+    }
+    numbers = {name: any(_is_number(row[name]) for row in rows) for name in cells}
+    widths = _widths(cells, numbers, out.width)
+    if widths is None:
+        _print_lists(title, cells)
         return
     table = Table(
         title=title,
@@ -55,18 +79,51 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
         pad_edge=False,
         collapse_padding=True,
     )
-    for place, (name, value) in enumerate(rows[0].items()):
-        # keys and numbers stay in one piece; headings and texts may fold
-        whole = place == 0 or _is_number(value)
-        table.add_column(
-            name,
-            justify="right" if _is_number(value) else "left",
-            overflow="fold",
-            min_width=max(len(_shown(row[name])) for row in rows) if whole else None,
-        )
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
+    for name, width in zip(cells, widths, strict=True):
+        justify = "right" if numbers[name] else "left"
+        table.add_column(name, justify=justify, overflow="fold", width=width)
+    for values in zip(*cells.values(), strict=True):
+        table.add_row(*map(escape, values))
     out.print(table)
+
+
+def _widths(
+    cells: Mapping[str, Sequence[str]], numbers: Mapping[str, bool], available: int
+) -> list[int] | None:
+    """Width of each column within `available`, None if whole keys and numbers do not fit.
+
+    Long texts and headings fold between words first, then headings within words.
+    """
+    spare = available - _BETWEEN * len(cells)
+    longest = [max(map(len, values)) for values in cells.values()]
+    texts = [
+        longest[place] if place == 0 or numbers[name] else min(_longest_word(values), _WORD)
+        for place, (name, values) in enumerate(cells.items())
+    ]
+    words = [_longest_word([name]) for name in cells]
+    widths = [max(size, len(name)) for size, name in zip(longest, cells, strict=True)]
+    for heading in (words, [min(size, _PIECE) for size in words]):
+        least = [max(pair) for pair in zip(texts, heading, strict=True)]
+        while sum(widths) > spare and widths != least:
+            above = [size if size > low else 0 for size, low in zip(widths, least, strict=True)]
+            widths[above.index(max(above))] -= 1
+        if sum(widths) <= spare:
+            return widths
+    return None
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((len(word) for text in texts for word in text.split()), default=0)
+
+
+def _print_lists(title: str, cells: Mapping[str, Sequence[str]]) -> None:
+    out.print(f"{title}\n", style="bold", markup=False)
+    for values in zip(*cells.values(), strict=True):
+        for place, (name, value) in enumerate(zip(cells, values, strict=True)):
+            if value:
+                told = value if place == 0 else f"  {name}: {value}"
+                out.print(told, markup=False, soft_wrap=True)
+    out.print()
 
 
 def note(message: str) -> None:

@@ -79,19 +79,20 @@ def status(as_json: AsJson = False) -> None:
         )
         return
     console.note(f"data: {settings.data.resolve()} ({free / 1e9:,.1f} GB free)")
-    console.print_table("Recordings", [_for_people(row) for row in recordings])
+    console.print_table("Recordings", [_counts(row) for row in recordings])
+    if stale := [_why_stale(row) for row in recordings if row["stale"] or row["held"]]:
+        console.print_table("Out of date, or held", stale)
     for plan in unfinished:
         console.note(f"a rollback of {plan.key} stopped half-way; finish it: {plan.command}")
     if not overview.summary_is_current(platform):
         console.note("corpus_summary is out of date: ngsim build")
     if failed:
-        told = ("recording", "step", "attempts", "time", "cause")
-        console.print_table("Failed builds", [_only(f.summary(), told) for f in failed])
+        console.print_table("Failed builds", [_failed(failure) for failure in failed])
     _show_incoming(waiting)
     if rejected:
-        told = ("path", "member", "problem", "fix")
-        entries = [{**entry, "path": entry["aside"] or entry["path"]} for entry in rejected]
-        console.print_table("Rejected files", [_only(entry, told) for entry in entries[:_SHOWN]])
+        console.print_table("Rejected files", [_rejected(entry) for entry in rejected[:_SHOWN]])
+        if len(rejected) > _SHOWN:
+            console.note(f"and {len(rejected) - _SHOWN:,} more of these: --json")
     if any(row["versions"] for row in storage):
         console.print_table("Storage", [_in_megabytes(row) for row in storage])
 
@@ -161,16 +162,22 @@ def _why(found: Sequence[Standing]) -> list[dict[str, str]]:
     ]
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+def _counts(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in {"stale", "why", "held"}}
+
+
+def _why_stale(row: dict[str, Any]) -> dict[str, Any]:
     """A recording's line: what is out of date and why, in one cell."""
-    shown = {name: value for name, value in row.items() if name not in {"stale", "why", "held"}}
     roots = [entry for entry in row["why"] if entry["why"] not in {"follows", "missing"}]
     told = [f"{entry['table']}: {entry['told']}" for entry in roots[:3]]
     missing = [entry["table"] for entry in row["why"] if entry["why"] == "missing"]
     if missing:
         told.append(f"not built: {', '.join(missing)}")
-    held = [f"held by a rollback: {', '.join(row['held'])}"] if row["held"] else []
-    return {**shown, "out of date": "; ".join(told + held)}
+    return {
+        "recording": row["recording"],
+        "out of date": "; ".join(told),
+        "held by a rollback": ", ".join(row["held"]),
+    }
 
 
 def _incoming(settings: Settings) -> dict[str, Any]:
@@ -212,5 +219,21 @@ def _in_megabytes(row: dict[str, Any]) -> dict[str, Any]:
     return {**shown, **{f"{name}, MB": round(row[name] / 1e6, 2) for name in sizes}}
 
 
-def _only(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names}
+def _failed(failure: failures.Failure) -> dict[str, Any]:
+    return {
+        "recording": failure.recording or "all",
+        "step": failure.step,
+        "attempts": failure.attempts,
+        "time (UTC)": f"{failure.time:%Y-%m-%d %H:%M:%S}",
+        "cause": failure.cause,
+    }
+
+
+def _rejected(entry: dict[str, Any]) -> dict[str, Any]:
+    """A refused file's line: where it lies now, and what is wrong without its name once more."""
+    return {
+        "path": entry["aside"] or entry["path"],
+        "member": entry["member"],
+        "problem": entry["problem"].removeprefix(f"{entry['path']}: "),
+        "fix": entry["fix"],
+    }
