@@ -128,7 +128,9 @@ def written(
         inputs: contents of the assets it was built from, as they were before it began.
         metadata: what else the UI shows.
     """
-    origin = data_versions.origin_of(stages.CODE_VERSIONS[asset], inputs)
+    highway = commit.partition.get("highway_id", "")
+    recipe = data_versions.recipe_of(platform, asset, highway, stages.CODE_VERSIONS[asset])
+    origin = data_versions.origin_of(recipe, inputs)
     version = DataVersion(data_versions.content_of(commit.content), origin)
     return dg.MaterializeResult(
         asset_key=asset,

@@ -26,13 +26,15 @@ from ngsim_assets.highway.data_versions import (
     DataVersion,
     combined,
     origin_of,
+    recipe_of,
     restored_version,
 )
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.stages import Platform
+from ngsim_assets.highway.stages import Platform, open_platform
+from ngsim_assets.settings import load_settings
 
 MAX_REQUESTS = 2
-"""Builds asked for the same content and code: the first, and one more where that failed."""
+"""Builds asked for the same content, code and parameters: one, and another where that failed."""
 
 LONGEST_WAIT = 900.0
 """Seconds after which recordings are summed up though others are still being built."""
@@ -57,6 +59,8 @@ class _Versions:
         self._graph = asset_graph
         self._told: dict[dg.AssetKey, Mapping[str, DataVersion]] = {}
         self._causes: dict[tuple[dg.AssetKey, str], str] = {}
+        self._platform = open_platform(load_settings())  # for the parameters in force
+        self._recipes: dict[tuple[dg.AssetKey, str], str] = {}
 
     def of(self, key: dg.AssetKey) -> Mapping[str, DataVersion]:
         """Latest data version of each partition that has one."""
@@ -79,12 +83,12 @@ class _Versions:
             if not all(self.of(parent) for parent in parents):
                 return {}
             inputs = {parent.to_user_string(): _all_of(self.of(parent)) for parent in parents}
-            return {_WHOLE: origin_of(node.code_version, inputs)}
+            return {_WHOLE: origin_of(self._recipe(key, _WHOLE), inputs)}
         there = [self.of(parent) for parent in parents]
         buildable = set.intersection(*(set(versions) for versions in there))
         return {
             name: origin_of(
-                node.code_version,
+                self._recipe(key, name),
                 {
                     parent.to_user_string(): versions[name].content
                     for parent, versions in zip(parents, there, strict=True)
@@ -103,7 +107,7 @@ class _Versions:
         }
 
     def cause(self, key: dg.AssetKey, name: str) -> str:
-        """What a build of a partition goes back to: delivered content, code, rollbacks.
+        """What a build of a partition goes back to: delivered content, code, parameters, rollbacks.
 
         It stays the same while a wave of builds goes from table to table, whatever of it fails.
         """
@@ -118,8 +122,17 @@ class _Versions:
                 causes[parent.to_user_string()] = (
                     version.content if root else f"{self.cause(parent, name)}.{version.mark}"
                 )
-            self._causes[key, name] = origin_of(node.code_version, causes)
+            self._causes[key, name] = origin_of(self._recipe(key, name), causes)
         return self._causes[key, name]
+
+    def _recipe(self, key: dg.AssetKey, name: str) -> str:
+        """Code and parameters by which a partition would be built now."""
+        highway = name.partition("|")[0]
+        if (key, highway) not in self._recipes:
+            code = self._graph.get(key).code_version
+            recipe = recipe_of(self._platform, key.to_user_string(), highway, code)
+            self._recipes[key, highway] = recipe
+        return self._recipes[key, highway]
 
 
 def inputs_of_all(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, str]:
@@ -152,11 +165,11 @@ def _versions(context: dg.AutomationContext) -> _Versions:
 
 
 class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
-    """Not what would come out of the present content and code, and worth a build.
+    """Not what would come out of the present content, code and parameters, and worth a build.
 
-    A build that failed is asked for once more; then only other content, other code or a rollback
-    make it worth another try. What was asked for is remembered from tick to tick for partitions
-    that are out of date or being built, and for no others.
+    A build that failed is asked for once more; then only other content, code or parameters or a
+    rollback make it worth another try. What was asked for is remembered from tick to tick for
+    partitions that are out of date or being built, and for no others.
     """
 
     @property

@@ -15,7 +15,7 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model
 from ngsim_assets.highway.assessment.metrics import CLEANED
 from ngsim_assets.highway.assessment.rating import QUALITY_SCORE
-from ngsim_assets.highway.data_versions import table_of
+from ngsim_assets.highway.data_versions import partition_of, table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import (
     corpus_row,
@@ -25,7 +25,7 @@ from ngsim_assets.highway.reporting import (
     summarised,
 )
 from ngsim_assets.highway.stages import CODE_VERSIONS, Platform
-from ngsim_assets.highway.staleness import ASSETS, Standing, partition_of, standings
+from ngsim_assets.highway.staleness import ASSETS, Standing, standings
 from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.live import live_commits
 from ngsim_assets.storage.parquet import Commit

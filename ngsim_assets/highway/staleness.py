@@ -14,16 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ngsim_assets.highway import clean, model
-from ngsim_assets.highway.data_versions import BUILT_FROM, RAW_FILES, table_of
+from ngsim_assets.highway import model
+from ngsim_assets.highway.data_versions import (
+    BUILT_FROM,
+    RAW_FILES,
+    parameters_of,
+    partition_of,
+    table_of,
+)
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import report_folder
-from ngsim_assets.highway.sites import SITES
-from ngsim_assets.highway.stages import CODE_VERSIONS, TRAFFIC_GRID, Platform, identity
+from ngsim_assets.highway.stages import CODE_VERSIONS, Platform
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table
 
@@ -68,11 +73,6 @@ class Standing:
 def asset_of(table: str) -> str:
     """The asset whose rows a table of a recording holds."""
     return "quality_report" if table == model.QUALITY_METRICS.name else table
-
-
-def partition_of(asset: str, key: PartitionKey) -> dict[str, str]:
-    """The partition of the asset's table that its stage writes."""
-    return {**identity(key), **({"stage": "validated"} if asset == "quarantine" else {})}
 
 
 def standings(
@@ -136,7 +136,7 @@ def would_be_built(
 
     The sources, then code version and parameters. A rollback is held against it.
     """
-    parameters = _parameters(platform, asset, key)
+    parameters = parameters_of(platform, asset, key.highway_id)
     return _decisive(sources, CODE_VERSIONS[asset], parameters)
 
 
@@ -170,7 +170,8 @@ def _differences(
         versions = f"{code.partition('=')[2]} to {new_code.partition('=')[2]}"
         reasons.append(Reason("code", f"code version {versions}{after}"))
     if parameters != new_parameters:
-        names = _changed(commit.provenance.parameters, _parameters(platform, asset, key))
+        now = parameters_of(platform, asset, key.highway_id)
+        names = _changed(commit.provenance.parameters, now)
         told = ", ".join(names) if names and not after else "parameters"
         reasons.append(Reason("parameters", f"{told} changed{after}"))
     return reasons
@@ -216,16 +217,3 @@ def report_fault(platform: Platform, key: PartitionKey, metrics: Commit) -> str:
     if not (folder / "report.html").exists():
         return "report.html is missing"
     return "" if told == metrics.version else f"the report is of version {told}"
-
-
-def _parameters(platform: Platform, asset: str, key: PartitionKey) -> dict[str, Any]:
-    parameters: dict[str, Any] = {}
-    if asset in {model.VALIDATED_POINTS.name, model.QUARANTINE.name}:
-        parameters = asdict(platform.validation)
-    elif asset == model.CLEANED_TRAJECTORIES.name:
-        parameters = dict(clean.record(SITES[key.highway_id], platform.cleaning))
-    elif asset == model.TRAJECTORY_SEGMENTS.name:
-        parameters = asdict(platform.cleaning)
-    elif asset == model.TRAFFIC_STATE.name:
-        parameters = dict(TRAFFIC_GRID)
-    return json.loads(json.dumps(parameters))  # as the log holds them: lists for tuples

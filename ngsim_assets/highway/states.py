@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway.data_versions import table_of
+from ngsim_assets.highway.data_versions import partition_of, table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import Platform
-from ngsim_assets.highway.staleness import ASSETS, TOGETHER, asset_of, partition_of
+from ngsim_assets.highway.staleness import ASSETS, TOGETHER, asset_of
 from ngsim_assets.storage.versions import DataVersionManager, TableVersion
 
 Changes = Mapping[str, Sequence[TableVersion]]

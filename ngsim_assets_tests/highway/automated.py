@@ -15,9 +15,17 @@ from dagster._core.execution.api import execute_run
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from ngsim_assets.highway.automation import AUTOMATION, REBUILD, ROLL_UP, inputs_of_all
-from ngsim_assets.highway.data_versions import BUILT_FROM, RAW_FILES, DataVersion, origin_of
+from ngsim_assets.highway.data_versions import (
+    BUILT_FROM,
+    RAW_FILES,
+    DataVersion,
+    origin_of,
+    recipe_of,
+)
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import recordings, register
+from ngsim_assets.highway.stages import open_platform
+from ngsim_assets.settings import load_settings
 
 SUMMARY = "corpus_summary"
 PER_RECORDING = tuple(asset for asset in BUILT_FROM if asset != SUMMARY)
@@ -54,6 +62,10 @@ class World:
 
     def inputs(self, asset: str, partition: str) -> dict[str, str]:
         return {name: self.content(name, partition) for name in BUILT_FROM[asset]}
+
+    def recipe(self, asset: str, partition: str) -> str:
+        platform = open_platform(load_settings())
+        return recipe_of(platform, asset, partition.partition("|")[0], self.code.get(asset, "1"))
 
 
 def build_graph(world: World) -> dg.Definitions:
@@ -104,7 +116,7 @@ def _stage(world: World, step: str, assets: tuple[str, ...]) -> dg.AssetsDefinit
                 world.during.pop(asset)()
             if asset in world.failing:
                 raise RuntimeError(f"{asset} cannot be built")
-            origin = origin_of(world.code.get(asset, "1"), inputs[asset])
+            origin = origin_of(world.recipe(asset, partition), inputs[asset])
             world.stored[asset, partition] = f"{asset[:3]}-{origin}"
             version = DataVersion(world.stored[asset, partition], origin)
             yield dg.MaterializeResult(asset, data_version=dg.DataVersion(str(version)))
@@ -234,8 +246,8 @@ class Daemon:
         for asset, content in contents.items():
             self.world.stored[asset, partition] = content
         for asset in contents:
-            code = self.world.code.get(asset, "1")
-            origin = origin_of(code, self.world.inputs(asset, partition))
+            recipe = self.world.recipe(asset, partition)
+            origin = origin_of(recipe, self.world.inputs(asset, partition))
             version = DataVersion(self.world.stored[asset, partition], origin, "restored1")
             self.instance.report_runless_asset_event(
                 dg.AssetMaterialization(

@@ -81,6 +81,20 @@ def test_another_code_version_rebuilds_from_there_on(daemon: Daemon) -> None:
     daemon.settle()
 
 
+def test_other_parameters_rebuild_from_there_on(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(daemon, EARLY, WEST)
+    monkeypatch.setenv("NGSIM_CLEANING_METHOD", "savitzky_golay")
+    wanted = daemon.tick()
+    hanging = {"cleaned_trajectories", "trajectory_segments", "traffic_state", "quality_report"}
+    assert wanted.partitions == {EARLY: hanging, WEST: hanging}
+    daemon.work(wanted)
+    daemon.settle()
+    monkeypatch.setenv("NGSIM_GAP_LIMIT", "1.5")
+    assert daemon.tick().partitions[EARLY] == ALL - {"raw_trajectories"}
+
+
 @pytest.mark.parametrize("broken", ["raw_trajectories", "quarantine"])
 def test_what_failed_is_tried_once_more_until_something_changes(
     daemon: Daemon, broken: str
