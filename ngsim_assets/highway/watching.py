@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
+from urllib.parse import quote, unquote
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -27,6 +28,9 @@ ATTEMPTS = 5
 
 LONG_PAUSE = 3600.0
 """s after the last of ATTEMPTS, unless other files come."""
+
+_BYTES = "surrogateescape"
+"""How Python writes what is no text in a path."""
 
 
 def provide_folder(settings: Settings) -> None:
@@ -64,19 +68,22 @@ class Memory:
         if len(cursor) > 2 * CURSOR_BYTES:
             return None
         try:
-            return _MEMORY.validate_json(cursor)
+            memory = _MEMORY.validate_json(cursor)
         except ValidationError:
             return None
+        unsure = {unquote(path, errors=_BYTES): state for path, state in memory.unsure.items()}
+        return replace(memory, unsure=unsure)
 
     def cursor(self) -> str:
         """As text of at most CURSOR_BYTES; files that find no room wait for others to settle."""
         room = CURSOR_BYTES - len(self._text({}))
         kept: dict[str, str] = {}
         for path, state in sorted(self.unsure.items()):
-            room -= len(json.dumps({path: state}))
+            name = quote(path, safe="/ ", errors=_BYTES)  # a name need not be text
+            room -= len(json.dumps({name: state}))
             if room < 0:
                 break
-            kept[path] = state
+            kept[name] = state
         return self._text(kept)
 
     def _text(self, unsure: Mapping[str, str]) -> str:

@@ -112,6 +112,21 @@ def test_a_file_from_the_future_is_settled_when_it_looks_the_same_twice(
     assert len(platform.tick().requests) == 1
 
 
+def test_names_that_are_no_text_hold_nothing_up(
+    platform: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NGSIM_SETTLE", "1")
+    ahead = time.time() + 86_400
+    for name in ("early.txt", os.fsdecode(b"later\xff.txt"), os.fsdecode(b"\xff/100%25.txt")):
+        (platform.incoming / name).parent.mkdir(exist_ok=True)
+        os.utime(platform.deliver(name), (ahead, ahead))
+    assert "3 files still being written" in platform.tick().skipped
+    told = metadata(platform.take_in())
+    assert (told["files taken in"], told["files rejected"]) == (1, 2)
+    assert "1 file known" in platform.tick().skipped
+    assert len(list((platform.data / "rejected").rglob("*.reason.txt"))) == 2
+
+
 def test_thousands_of_files_keep_the_cursor_small(
     platform: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
