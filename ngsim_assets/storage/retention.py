@@ -35,6 +35,8 @@ from ngsim_assets.storage.parquet import ParquetStorage
 from ngsim_assets.storage.schema import Table
 from ngsim_assets.storage.turns import turns
 
+_FIRST_DAY = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Vacuumed:
@@ -206,7 +208,8 @@ def kept(folding: Folding, keep_days: float, keep_versions: int, now: datetime) 
     ahead for a while makes nothing older, see `_superseded_by`.
     """
     times = _superseded_by(folding.commits, now)
-    limit = now - timedelta(days=keep_days)
+    age = timedelta(days=min(keep_days, timedelta.max.days))
+    limit = now - min(age, now - _FIRST_DAY)  # as long as may be is for ever
     paths: set[str] = set()
     for states in folding.states.values():
         contents: set[frozenset[str]] = set()
@@ -226,7 +229,7 @@ def _superseded_by(commits: Sequence[tuple[int, datetime]], now: datetime) -> di
     That is its own time, unless that lies before the time of an earlier commit, or is yet to
     come: then some clock was wrong, and the next commit whose time is neither stands in, or now.
     """
-    latest = datetime.min.replace(tzinfo=UTC)
+    latest = _FIRST_DAY
     right: list[bool] = []
     for _, time in commits:
         right.append(latest <= time <= now)

@@ -58,6 +58,11 @@ def test_young_versions_stay_whatever_their_number(
     assert lake.history(SAMPLES)[0].operation == "replace"
 
 
+def test_versions_can_be_kept_for_ever(versions: DataVersionManager) -> None:
+    for days in (1e6, 1e12, float("inf")):
+        assert versions.vacuum(SAMPLES, keep_days=days, keep_versions=1).files == 0
+
+
 def test_the_newest_versions_of_each_partition_stay_whatever_their_age(
     lake: ParquetStorage, versions: DataVersionManager
 ) -> None:
