@@ -24,6 +24,7 @@ from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.questions import AsJson, Key, known_recording
 from ngsim_assets.highway.stages import Platform, open_platform, store_unassigned
 from ngsim_assets.settings import Settings, load_settings
+from ngsim_assets.storage.errors import writing
 
 app = typer.Typer(
     name="ngsim",
@@ -98,6 +99,8 @@ def _application(
 def init() -> None:
     """Create the data folder and Dagster's instance, safely also when several start at once."""
     settings = load_settings()
+    with writing(settings.data):
+        settings.data.mkdir(parents=True, exist_ok=True)
     with runs.open_instance(settings):
         watching.provide_folder(settings)
     console.note(f"data: {settings.data.resolve()}")

@@ -71,19 +71,13 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     if widths is None:
         _print_lists(title, cells)
         return
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, width in zip(cells, widths, strict=True):
         justify = "right" if numbers[name] else "left"
         table.add_column(name, justify=justify, overflow="fold", width=width)
     for values in zip(*cells.values(), strict=True):
         table.add_row(*map(escape, values))
+    out.print(title, style="bold", markup=False)  # a title of the table's would fold to its width
     out.print(table)
 
 

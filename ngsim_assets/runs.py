@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -165,12 +165,16 @@ def _build_all(
     platform = open_platform(settings)
     built = Built()
     due: dict[PartitionKey, Sequence[str]] = {}
+    failed = failures.standing(settings)
     for key, found in overview.standings_of(platform, keys).items():
-        due[key] = ASSETS if force else _due(found)
+        again = [failure.step for failure in failed if failure.recording == str(key)]
+        due[key] = ASSETS if force else _due(found, again)
         if due[key]:
             built.reasons[key] = _reasons(found)
     stale = [key for key in keys if due[key]]
-    if len(stale) < len(keys):
+    if not keys:
+        console.note("no recordings: hand over files by ngsim ingest FILE")
+    elif len(stale) < len(keys):
         console.note(f"{len(keys) - len(stale)} of {len(keys)} recordings are up to date")
     if not stale and overview.summary_is_current(platform):
         return built
@@ -227,9 +231,17 @@ def _build_one(
         rollback.forget(settings, key)
 
 
-def _due(found: Iterable[Standing]) -> tuple[str, ...]:
-    """Assets to build, in building order."""
-    late = {standing.asset for standing in found if standing.reasons}
+def _due(found: Iterable[Standing], failed: Collection[str] = ()) -> tuple[str, ...]:
+    """Assets to build, in building order: what is out of date, and what failed its checks.
+
+    Args:
+        failed: steps that are left failed. Rows that a check refuses are stored, and up to date.
+    """
+    late = {
+        standing.asset
+        for standing in found
+        if standing.reasons or f"{standing.table.name}{failures.CHECKS}" in failed
+    }
     late |= TOGETHER if late & TOGETHER else set()
     return tuple(asset for asset in ASSETS if asset in late)
 
@@ -289,7 +301,12 @@ def _run(
         return [str(event.step_key) for event in result.all_events if event.is_step_success]
     for event in result.all_events:
         if event.is_step_failure:
-            cause = failures.cause_of(event.step_failure_data.error, result.run_id)
+            refused = {
+                check.check_name: check.description or ""
+                for check in result.get_asset_check_evaluations()
+                if not check.passed and check.blocking
+            }
+            cause = failures.cause_of(event.step_failure_data.error, result.run_id, refused)
             raise RunFailed(key or "", str(event.step_key), cause, result.run_id)
     raise RunFailed(key or "", failures.UNKNOWN_STEP, "no step says why", result.run_id)
 

@@ -177,6 +177,15 @@ def test_a_wrong_setting_is_named(ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch)
     assert "NGSIM_WORKERS" in err
 
 
+def test_the_data_folder_is_made_wherever_the_instance_is(
+    ngsim: Ngsim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
+    ngsim("init")
+    assert (ngsim.data / "incoming").is_dir()
+    assert "no recordings" in ngsim("build")[1]
+
+
 def test_the_version_is_told(ngsim: Ngsim) -> None:
     out, _ = ngsim("--version")
     assert out.strip() == __version__

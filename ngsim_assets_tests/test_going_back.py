@@ -14,9 +14,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ngsim_assets import runs
-from ngsim_assets.highway import model, overview, rollback, stages
+from ngsim_assets.highway import checks, model, overview, rollback, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.simulate import Scenario, simulate_to
+from ngsim_assets.quality.rules import Rule
 from ngsim_assets.settings import load_settings
 from ngsim_assets_tests.command import Ngsim
 from ngsim_assets_tests.highway import whole_path
@@ -72,6 +73,23 @@ def _assert_report_and_summary_agree(data: Path, ngsim: Ngsim) -> None:
     assert summary["score"] == next(r.score for r in report.ratings if r.stage == "cleaned")
     query = "SELECT count(*) AS n FROM cleaned_trajectories"
     assert json.loads(ngsim("query", query, "--json")[0]) == [{"n": summary["points_cleaned"]}]
+
+
+def test_what_a_check_refused_is_built_again_until_it_passes(
+    ngsim: Ngsim, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NGSIM_GAP_LIMIT", OTHER_GAP)
+    refuses = Rule("refused", "reject", pl.col("highway_id") == KEY.highway_id, "every row", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "constraint_rules", lambda _: [refuses])
+        for arguments in (["--force"], []):  # its rows are stored, but it is not done with
+            _, told = ngsim("build", KEY, *arguments, code=1)
+            assert "raw_trajectories_keeps_contract: refused: " in told
+        (failed,) = json.loads(ngsim("status", "--json")[0])["failed_builds"]
+        assert failed["attempts"] == 2
+    assert "up to date" not in ngsim("build", KEY)[1]
+    assert json.loads(ngsim("status", "--json")[0])["failed_builds"] == []
+    assert "1 of 1 recordings are up to date" in ngsim("build", KEY)[1]
 
 
 def test_a_recording_goes_back_and_stays_and_comes_forward_again(

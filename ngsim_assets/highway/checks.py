@@ -272,7 +272,7 @@ def _checks(
     planned |= {check.__name__: (check, False) for check in warning}
 
     @dg.multi_asset_check(
-        name=f"{table.name}_checks",
+        name=f"{table.name}{failures.CHECKS}",
         specs=[
             dg.AssetCheckSpec(
                 name,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,10 +27,14 @@ from ngsim_assets.storage.errors import writing
 
 _LONGEST_CAUSE = 600
 _SHOWN = 5
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 NOTHING_LEFT_FAILED = "nothing_left_failed"
 """Name of the asset check that stands for every remembered failure."""
+
+CHECKS = "_checks"
+"""Ends the name of the step that holds a table to its checks; before it stands the table's."""
 
 UNKNOWN_STEP = "run"
 """Stands for the step of a run that ended without saying where it was."""
@@ -147,12 +151,17 @@ def finding(settings: Settings) -> Finding:
     return Finding(False, f"{len(left)} left failed: {shown}{more}", len(left))
 
 
-def cause_of(error: RunError | None, run_id: str) -> str:
+def cause_of(error: RunError | None, run_id: str, refused: Mapping[str, str] | None = None) -> str:
     """Why a step failed, in one line.
 
     What the first of our own errors says that it was raised from, since that names the fix; the
     kind and message of the innermost error where none is ours.
+
+    Args:
+        refused: blocking checks that the run did not pass, and what each found.
     """
+    if refused and error is not None and error.cls_name == _CHECK_FAILED:
+        return "; ".join(f"{name}: {found}" for name, found in refused.items())[:_LONGEST_CAUSE]
     ours = {kind.__name__ for kind in _subclasses(NgsimAssetsError)} | {"Failure"}
     innermost: RunError | None = None
     while error is not None:

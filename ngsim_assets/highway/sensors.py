@@ -235,8 +235,15 @@ def mended_builds(context: dg.SensorEvaluationContext, platform: HighwayPlatform
 
 def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
     run = context.dagster_run
+    refused: dict[str, str] = {}
+    for entry in context.instance.all_logs(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ):
+        check = entry.asset_check_evaluation
+        if check is not None and check.blocking and not check.passed:
+            refused[check.check_name] = check.description or ""
     causes = {
-        str(event.step_key): cause_of(event.step_failure_data.error, run.run_id)
+        str(event.step_key): cause_of(event.step_failure_data.error, run.run_id, refused)
         for event in context.get_step_failure_events()
     }
     if not causes:
