@@ -15,6 +15,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits most goes first, so that other workers have enough to do beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("daemon") is None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real excerpts (`NGSIM_REAL_DATA`); tests that need it skip where it is absent."""

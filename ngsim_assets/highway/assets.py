@@ -15,6 +15,7 @@ import dagster as dg
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import data_versions, model, reporting, stages
 from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
+from ngsim_assets.highway.building import alone
 from ngsim_assets.highway.column_lineage import columns_behind
 from ngsim_assets.highway.data_versions import DataVersion
 from ngsim_assets.highway.formats import DELIVERED
@@ -229,8 +230,8 @@ def _stage(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
     ) -> Iterator[dg.MaterializeResult[Any]]:
         opened, key = platform.open(context.run.run_id), _key(context)
-        inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
-        with _not_tried_in_vain():
+        with _not_tried_in_vain(), alone(opened, key):
+            inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
             made = function(opened, key)
         commits = [made] if isinstance(made, Commit) else made
         for asset, commit in zip(assets, commits, strict=True):
@@ -250,8 +251,8 @@ def quality_report(
 ) -> dg.MaterializeResult[Any]:
     """How good the recording is, before and after cleaning."""
     opened, key = platform.open(context.run.run_id), _key(context)
-    inputs = data_versions.inputs_now(opened, "quality_report", key)
-    with _not_tried_in_vain():
+    with _not_tried_in_vain(), alone(opened, key):
+        inputs = data_versions.inputs_now(opened, "quality_report", key)
         commit, report = reporting.store_report(opened, key)
     page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(

@@ -23,6 +23,7 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 
 from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.highway.building import alone
 from ngsim_assets.highway.data_versions import RAW_FILES, partition_of, table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reporting import write_report
@@ -171,27 +172,28 @@ def carry_out(
     `ParquetStorage.restore`; tables done before stay as they are then.
     """
     restored: list[str] = []
-    content: dict[str, tuple[str, ...]] = {RAW_FILES: (plan.delivered,)}
-    versions = {step.asset: step.to for step in plan.steps}
-    for asset in ASSETS:
-        commit: Commit | None
-        if asset in versions:
-            tell(asset)
-            held_against = would_be_built(platform, asset, key, inputs_of(asset, content))
-            commit = platform.lake.restore(
-                table_of(asset),
-                partition_of(asset, key),
-                versions[asset],
-                Provenance(run_id=plan.run_id),
-                held_against,
-            )
-            restored.append(asset)
-        else:
-            commit = platform.lake.current(table_of(asset), partition_of(asset, key))
-        content[asset] = commit.content if commit is not None else ()
-    if "quality_report" in restored:
-        tell("report")
-        write_report(platform, key)
+    with alone(platform, key):
+        content: dict[str, tuple[str, ...]] = {RAW_FILES: (plan.delivered,)}
+        versions = {step.asset: step.to for step in plan.steps}
+        for asset in ASSETS:
+            commit: Commit | None
+            if asset in versions:
+                tell(asset)
+                held_against = would_be_built(platform, asset, key, inputs_of(asset, content))
+                commit = platform.lake.restore(
+                    table_of(asset),
+                    partition_of(asset, key),
+                    versions[asset],
+                    Provenance(run_id=plan.run_id),
+                    held_against,
+                )
+                restored.append(asset)
+            else:
+                commit = platform.lake.current(table_of(asset), partition_of(asset, key))
+            content[asset] = commit.content if commit is not None else ()
+        if "quality_report" in restored:
+            tell("report")
+            write_report(platform, key)
     return restored
 
 

@@ -169,5 +169,5 @@ def test_a_version_that_is_not_there_names_those_that_are(twice: Platform, wante
 
 
 def test_nothing_measured_yet_says_how_to_measure(platform: Platform) -> None:
-    with pytest.raises(NoSuchVersion, match="ngsim ingest FILE"):
+    with pytest.raises(NoSuchVersion, match="ngsim build"):
         measured(platform, KEY)
