@@ -6,7 +6,7 @@ NGSIM_DATA ?= $(CURDIR)/data
 DAGSTER_HOME ?= $(NGSIM_DATA)/dagster
 export NGSIM_DATA DAGSTER_HOME
 
-.PHONY: demo test dev lint types check docs pictures bench accuracy lock setup clean
+.PHONY: demo test dev lint types check docs pictures bench soak accuracy lock setup clean
 
 setup: $(VENV)/.installed
 
@@ -54,6 +54,9 @@ pictures: setup ## draw docs/pictures anew, from a simulated recording
 
 bench: setup ## what it costs, against pandas and against the limit
 	$(BIN)/python -m benchmarks.end_to_end
+
+soak: setup ## 50 SIGKILLs while files come, change and go (some minutes)
+	$(BIN)/python -m benchmarks.soak
 
 accuracy: setup ## every method and rule against simulated truth, as docs/ACCURACY.md (some minutes)
 	$(BIN)/python -m benchmarks.accuracy
