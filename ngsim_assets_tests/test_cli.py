@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from ngsim_assets import __version__
+from ngsim_assets.highway.questions import NoSuchRecording
 from ngsim_assets.highway.simulate import Scenario, simulate_to
 from ngsim_assets_tests.command import Ngsim
 
@@ -175,6 +176,14 @@ def test_a_wrong_setting_is_named(ngsim: Ngsim, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NGSIM_WORKERS", "many")
     _, err = ngsim("status", code=2)
     assert "NGSIM_WORKERS" in err
+
+
+def test_a_mistyped_key_is_told_what_it_is_like() -> None:
+    known = [f"us-101|2005-06-15T{hour:02}{minute}" for hour in range(24) for minute in (20, 50)]
+    assert "did you mean us-101|2005-06-15T0750" in str(
+        NoSuchRecording("US101|2005-06-15T0750", known)
+    )
+    assert "and 43 more" in str(NoSuchRecording("Lankershim", known))
 
 
 def test_the_data_folder_is_made_wherever_the_instance_is(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,13 +33,23 @@ Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document for machines.")]
 
 
+_NAMED = 5
+"""Recordings named to whom none was found."""
+
+
 class NoSuchRecording(NgsimAssetsError):
-    """A key of a recording that the lake does not hold."""
+    """A key of a recording that the lake does not hold; names the keys that are most like it."""
 
     def __init__(self, key: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"no recording {key}", f"known: {', '.join(known) or 'none; run ngsim ingest FILE'}"
-        )
+        close = get_close_matches(key.lower(), known, n=3, cutoff=0.8)
+        if close:
+            fix = f"did you mean {' or '.join(close)}?"
+        elif known:
+            rest = f" and {len(known) - _NAMED:,} more: ngsim status" if len(known) > _NAMED else ""
+            fix = f"known: {', '.join(known[:_NAMED])}{rest}"
+        else:
+            fix = "known: none; run ngsim ingest FILE"
+        super().__init__(f"no recording {key}", fix)
 
 
 class NoSuchVehicle(NgsimAssetsError):

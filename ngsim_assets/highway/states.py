@@ -83,7 +83,8 @@ def state(
     if table is None and moment is not None:
         first = _first_where(changes, lambda version: version.timestamp > moment)
         then = _before(platform, key, changes, first)
-        if not then:
+        # a table that never had rows, as a quarantine may, is no state of the recording
+        if not any(changes[asset] for asset in then):
             raise NoSuchState(key, f"as of {moment:%Y-%m-%d %H:%M:%S} UTC", _runs(changes))
         return then
     asset = asset_of(table) if table is not None else "quality_report"

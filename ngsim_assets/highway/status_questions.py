@@ -234,6 +234,6 @@ def _rejected(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "path": entry["aside"] or entry["path"],
         "member": entry["member"],
-        "problem": entry["problem"].removeprefix(f"{entry['path']}: "),
+        "problem": entry["problem"].removeprefix(entry["path"]).lstrip(":, "),
         "fix": entry["fix"],
     }
