@@ -97,7 +97,7 @@ def test_a_recording_goes_back_and_stays_and_comes_forward_again(
 ) -> None:
     monkeypatch.setenv("NGSIM_GAP_LIMIT", OTHER_GAP)
     later = _values(data)
-    before = ngsim("rollback", KEY, "--to", "2001-01-01", "--dry-run", code=1)
+    before = ngsim("rollback", KEY, "--to", "2001-01-01", "--dry-run", code=2)
     assert "has no state as of 2001-01-01" in before[1]
     told = json.loads(ngsim("rollback", KEY, "--to", "@-1", "--dry-run", "--json")[0])
     assert not told["done"]
