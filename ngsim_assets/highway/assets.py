@@ -172,7 +172,7 @@ def _provenance(platform: Platform, commit: Commit) -> dict[str, Any]:
         found["source_files"] = dg.MetadataValue.table(
             [
                 dg.TableRecord(
-                    {"file": file.name, "sha256": file.sha256, "rows": file.rows, "path": file.path}
+                    {"file": file.name, "rows": file.rows, "sha256": file.sha256, "path": file.path}
                 )
                 for file in raw.provenance.files
             ]
