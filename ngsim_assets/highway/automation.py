@@ -23,6 +23,7 @@ import dagster as dg
 
 from ngsim_assets.highway import stages
 from ngsim_assets.highway.data_versions import (
+    NOTHING,
     DataVersion,
     combined,
     origin_of,
@@ -85,7 +86,9 @@ class _Versions:
             inputs = {parent.to_user_string(): _all_of(self.of(parent)) for parent in parents}
             return {_WHOLE: origin_of(self._recipe(key, _WHOLE), inputs)}
         there = [self.of(parent) for parent in parents]
-        buildable = set.intersection(*(set(versions) for versions in there))
+        buildable = set.intersection(
+            *({name for name in told if told[name].content != NOTHING} for told in there)
+        )
         return {
             name: origin_of(
                 self._recipe(key, name),

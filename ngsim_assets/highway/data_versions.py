@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from ngsim_assets.acquisition.content import Content
 from ngsim_assets.highway import clean, model
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
@@ -27,6 +28,9 @@ from ngsim_assets.highway.stages import TRAFFIC_GRID, Platform, identity
 from ngsim_assets.storage.schema import Table
 
 RAW_FILES = "raw_files"
+
+NOTHING = Content().digest
+"""Content of a recording that no file delivers any more; what is stored of it stays."""
 
 BUILT_FROM: Mapping[str, tuple[str, ...]] = {
     "raw_trajectories": (RAW_FILES,),

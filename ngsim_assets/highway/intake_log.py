@@ -83,6 +83,7 @@ class IntakeLog:
                     "rows": intake.rows,
                     "recordings": ", ".join(intake.partitions),
                     "of no recording": intake.unassigned,
+                    "no longer delivered": ", ".join(sorted(intake.dropped)),
                     "note": intake.note,
                 }
                 for intake in self._taken

@@ -16,6 +16,7 @@ import dagster as dg
 
 from ngsim_assets.acquisition.content import Content
 from ngsim_assets.acquisition.landing import LandingZone
+from ngsim_assets.highway.data_versions import NOTHING
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.living_runs import living
 from ngsim_assets.highway.sites import SITES
@@ -87,7 +88,7 @@ def register_delivered(
         run_id: the run that took it in, for the observations' metadata.
 
     Whatever was delivered without the instance knowing, by a run that was killed or by another
-    installation, is made up for here.
+    installation, is made up for here; and what no file delivers any more is told.
     """
     shares: dict[str, dict[Content, list[str]]] = {}
     unread: dict[str, set[str]] = {}
@@ -108,6 +109,9 @@ def register_delivered(
     missing = {PartitionKey.parse(partition).recording for partition in held} - there
     if missing:
         instance.add_dynamic_partitions(RECORDING_PARTITIONS, sorted(missing))
+    for partition, version in known.items():  # nothing is built of them any more
+        if partition not in held and version[_DATA_VERSION] != NOTHING:
+            _observe(instance, PartitionKey.parse(partition), NOTHING, {"dagster/row_count": 0})
     for key in news:
         names = [name for names in shares[str(key)].values() for name in names]
         metadata: dict[str, Any] = {

@@ -14,6 +14,7 @@ import pytest
 
 from ngsim_assets.highway import automation
 from ngsim_assets.highway.automation import MAX_REQUESTS
+from ngsim_assets.highway.data_versions import NOTHING
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets_tests.highway.automated import PER_RECORDING, SUMMARY, Daemon, World
 
@@ -251,6 +252,14 @@ def test_the_summary_waits_for_a_wave_and_is_tried_once_more(daemon: Daemon) -> 
 def test_a_key_that_was_deleted_is_left_alone(daemon: Daemon) -> None:
     built(daemon, EARLY, LATER)
     daemon.instance.delete_dynamic_partition(RECORDING_PARTITIONS, LATER.partition("|")[2])
+    daemon.world.code["raw_trajectories"] = "2"
+    assert daemon.tick().partitions == {EARLY: ALL}
+
+
+def test_what_no_file_delivers_any_more_is_left_alone(daemon: Daemon) -> None:
+    built(daemon, EARLY, LATER)
+    daemon.deliver(LATER, NOTHING)
+    assert not daemon.tick()
     daemon.world.code["raw_trajectories"] = "2"
     assert daemon.tick().partitions == {EARLY: ALL}
 

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from ngsim_assets.highway import failures, sensors, watching
+from ngsim_assets.highway.data_versions import NOTHING
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets.storage.errors import DiskFull
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
@@ -88,6 +89,22 @@ def test_new_changed_renamed_and_gone(platform: Watched) -> None:
     ]
     assert platform.tick().requests == []
     assert platform.observed() == changed
+
+
+def test_a_recording_whose_only_file_became_another_one_is_told_of(platform: Watched) -> None:
+    platform.deliver("file.txt")
+    platform.take_in()
+    platform.deliver("file.txt", recording=1)
+    (record,) = metadata(platform.take_in())["taken in"].records
+    assert record.data["no longer delivered"] == str(EARLY)
+    landing = platform.platform.landing
+    assert platform.observed() == {
+        str(EARLY): NOTHING,
+        str(LATER): landing.partition_hash(str(LATER)),
+    }
+    platform.deliver("again.txt")
+    platform.take_in()
+    assert platform.observed()[str(EARLY)] == landing.partition_hash(str(EARLY)) != NOTHING
 
 
 def test_a_file_being_written_waits(platform: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile
@@ -119,8 +120,15 @@ class FileIntake:
             gone = {claim.member for claim in _claims_on(file, self._path)} - members
             if gone:
                 still = left.still_delivers(file.partitions)
-                note = f"no longer in {self._path.name}"
-                yield Intake(self._path, file.name, 0, changed=True, note=note, touched=still)
+                yield Intake(
+                    self._path,
+                    file.name,
+                    0,
+                    changed=True,
+                    note=f"no longer in {self._path.name}",
+                    touched=still,
+                    dropped=frozenset(file.partitions) - still,
+                )
 
     def _known(self) -> list[Intake] | None:
         """What the landing zone holds of this very file already, None if it has to be read."""
@@ -230,8 +238,8 @@ class FileIntake:
         def result(file: DeliveredFile, note: str = "") -> Intake:
             lost = {key for old in replaced for key in old.partitions}
             touched = change.holdings.still_delivers(lost)
-            changed = bool(replaced) or not note
-            return self._intake(file, changed=changed, note=note, touched=touched)
+            told = self._intake(file, changed=bool(replaced) or not note, note=note)
+            return replace(told, touched=touched, dropped=frozenset(lost) - touched)
 
         for file in change.holdings.of_content(sha256):
             if self._agrees(file):
@@ -317,7 +325,6 @@ class FileIntake:
         *,
         changed: bool,
         note: str,
-        touched: frozenset[str] = frozenset(),
     ) -> Intake:
         return Intake(
             path=self._path,
@@ -327,7 +334,6 @@ class FileIntake:
             unassigned=file.unassigned.rows if file.unassigned else 0,
             changed=changed,
             note=note,
-            touched=touched,
             unread=file.unread,
             lacking=tuple(name for name in FREEWAY_COLUMNS if name not in file.columns),
         )

@@ -31,7 +31,8 @@ class Intake:
         changed: whether this call changed what the landing zone holds.
         note: why nothing was taken, empty where something was.
         touched: partitions that lost rows because this replaced what the path held before, and
-            that other files still deliver.
+            that other files still deliver. dropped: those that no file delivers any more; what
+            is stored of them stays.
         unread: headers of columns that are not NGSIM's; what stands in them is not kept.
         lacking: columns every published file has, of which this one holds no value.
     """
@@ -44,6 +45,7 @@ class Intake:
     changed: bool = False
     note: str = ""
     touched: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
     unread: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
 
@@ -63,6 +65,7 @@ class Intake:
             "changed": self.changed,
             "note": self.note,
             "touched": sorted(self.touched),
+            "dropped": sorted(self.dropped),
             "unread": list(self.unread),
             "lacking": list(self.lacking),
         }
@@ -72,9 +75,11 @@ class Intake:
         parts = [f"{key} {rows:,}" for key, rows in self.partitions.items()]
         if self.unassigned:
             parts.append(f"of no recording {self.unassigned:,}")
+        dropped = ", ".join(sorted(self.dropped))
         texts = [
             self.note,
             f"{self.rows:,} rows ({', '.join(parts)})" if self.partitions else "",
+            f"no file delivers {dropped} any more, what is stored stays" if dropped else "",
             f"no values of {', '.join(self.lacking)}" if self.lacking else "",
             f"not NGSIM's and not kept: {', '.join(self.unread)}" if self.unread else "",
         ]
