@@ -275,11 +275,6 @@ class DeltaLog:
         delta = self._newest()
         return null_counts(delta) if delta else {}
 
-    def columns(self) -> set[str]:
-        """Names of the table's columns, none if there is no table."""
-        delta = self._newest()
-        return {field.name for field in delta.schema().fields} if delta else set()
-
     def records(self, version: int | None = None) -> Iterator[CommitRecord]:
         """What each commit says, from `version` (None: the newest) back to the first.
 

@@ -239,10 +239,6 @@ class ParquetStorage:
         snapshot = log.current() if version is None else log.at(version)
         return snapshot.stored if snapshot else None
 
-    def has_columns(self, table: Table) -> bool:
-        """Whether the table in the lake has every column of the model yet."""
-        return set(table.columns) <= self.log(table).columns()
-
     def history(self, table: Table) -> list[Version]:
         """Every version of the table, newest first."""
         return [
