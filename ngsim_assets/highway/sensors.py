@@ -143,12 +143,9 @@ def incoming_files(
             f"{reason}; run {records[0].dagster_run.run_id} did not help, again in {left:.0f} s",
         )
     context.log.info(reason)
-    asked = context.instance.get_runs_count(
-        dg.RunsFilter(job_name=TAKE_IN_FILES, tags={_WAITING: waiting})
-    )
     request = dg.RunRequest(
-        # the daemon asks for no run twice: one number more for each further try
-        run_key=f"{waiting}-{asked + 1}",
+        # the daemon asks for no run twice: another key after every run there was
+        run_key=f"{waiting}-{records[0].dagster_run.run_id if records else 'first'}",
         tags={_WAITING: waiting, "ngsim/files": str(len(seen.ready))},
     )
     return dg.SensorResult(run_requests=[request], cursor=memory.cursor())

@@ -219,6 +219,18 @@ def test_a_run_that_is_going_on_is_waited_for(platform: Watched) -> None:
 
 
 class TestRetries:
+    def test_a_run_that_somebody_deletes_stops_nothing(
+        self, platform: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        platform.deliver("early.txt")
+        tried: list[dg.DagsterRun] = []
+        for pause in (0, 40, 70):
+            _later(monkeypatch, pause)
+            tried.append(failed_run(platform, platform.tick().requests[0]))
+        platform.instance.delete_run(tried[0].run_id)
+        _later(monkeypatch, 130)
+        assert platform.take_in().success
+
     def test_pauses_grow_and_then_it_is_reported(
         self, platform: Watched, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
