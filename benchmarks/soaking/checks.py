@@ -72,7 +72,11 @@ class Checks:
 
     def after_kill(self) -> list[Fault]:
         """Faults of a folder whose writer has just been killed: nothing half, nothing lost."""
-        return [*self._reading(self._landing_is_sound), *self._reading(self._nothing_is_half)]
+        return [
+            *self._reading(self._landing_is_sound),
+            *self._reading(self._landing_goes_forward),
+            *self._reading(self._nothing_is_half),
+        ]
 
     def after_run(self) -> list[Fault]:
         """Faults of a folder in which a run ended by itself: everything is up to date."""
@@ -120,27 +124,44 @@ class Checks:
                         said = f"{file.name} holds {parts.rows} rows instead of {share.rows}"
                         yield Fault(LOST if parts.rows < share.rows else DOUBLED, said)
 
+    def _landing_goes_forward(self) -> Iterator[Fault]:
+        """A name holds what it held, or what was put there later, or has passed it on.
+
+        Seen from one look to the next, at most a kill apart: what a killed run took in counts,
+        and what happened between two runs that nobody saw does not.
+        """
+        claimed = self._claims()
+        past = self.incoming.held
+        for name, sha256 in self._claimed.items():
+            now = claimed.get(name, [""])[0]
+            if now:
+                sound = now in past[name][past[name].index(sha256) :]
+            else:
+                sound = any(sha256 in past[other] for other in claimed)
+            if not sound:
+                yield Fault(LOST, f"what {name} held is gone from the landing zone")
+        self._claimed = {name: held[0] for name, held in claimed.items()}
+
     def _landing_holds_the_files(self) -> Iterator[Fault]:
-        """Each good file is live under its path; what deleted or spoiled ones held stays."""
-        live = {file.sha256: file for file in self.platform.landing.files()}
-        if len(live) < len(self.platform.landing.files()):
+        """Each good file is live under its path, once."""
+        live = self.platform.landing.files()
+        if len({file.sha256 for file in live}) < len(live):
             yield Fault(DOUBLED, "the landing zone holds a content twice")
-        good = self.incoming.good()
-        claimed: dict[str, list[str]] = {}
-        for sha256, file in live.items():
-            for claim in file.claims:
-                claimed.setdefault(Path(claim.path).name, []).append(sha256)
-        for name, sha256 in good.items():
+        claimed = self._claims()
+        for name, sha256 in self.incoming.good().items():
             if claimed.get(name) != [sha256]:
                 yield Fault(LOST, f"{name} is in the folder, not as it is in the landing zone")
-        for name, sha256 in self._claimed.items():
-            gone = name not in good and sha256 not in good.values()
-            if gone and sha256 not in live:
-                yield Fault(LOST, f"what {name} held is gone from the landing zone")
         for name, held in claimed.items():
             if len(held) > 1:
                 yield Fault(DOUBLED, f"{name} holds {len(held)} contents in the landing zone")
-        self._claimed = {name: held[0] for name, held in claimed.items()}
+
+    def _claims(self) -> dict[str, list[str]]:
+        """SHA-256 of what the landing zone holds under each name."""
+        claimed: dict[str, list[str]] = {}
+        for file in self.platform.landing.files():
+            for claim in file.claims:
+                claimed.setdefault(Path(claim.path).name, []).append(file.sha256)
+        return claimed
 
     def _delivered(self, key: str) -> tuple[str, ...]:
         return tuple(item.file.sha256 for item in self.platform.landing.deliveries(key))

@@ -68,16 +68,26 @@ class Incoming:
 
     Attributes:
         files: by name. archive: folder with each good content once, by its SHA-256.
+        held: SHA-256 of every good content that a name has held, in order.
     """
 
     folder: Path
     archive: Path
     chance: random.Random
     files: dict[str, Delivered] = field(default_factory=dict)
+    held: dict[str, list[str]] = field(default_factory=dict)
     _number: int = 0
 
     def next_event(self) -> str:
         """Let one thing happen to one file; returns what it was."""
+        what = self._one_event()
+        for name, sha256 in self.good().items():
+            past = self.held.setdefault(name, [])
+            if past[-1:] != [sha256]:
+                past.append(sha256)
+        return what
+
+    def _one_event(self) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.archive.mkdir(parents=True, exist_ok=True)
         if not self._good():
