@@ -78,7 +78,7 @@ def test_ingest_builds_every_table_and_questions_are_answered(
     _, err = ngsim("report", KEY, "--compare", "@-7", code=1)
     assert "there are, newest first: @" in err
     _, err = ngsim("report", KEY, "--compare", "us-101|2005-06-15T0805", code=1)
-    assert f"known: {KEY}" in err
+    assert f"did you mean {KEY}" in err
     ngsim("report", KEY, "--html", tmp_path / "report.html")
     assert "Score" in (tmp_path / "report.html").read_text()
 
