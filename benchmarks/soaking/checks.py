@@ -115,7 +115,7 @@ class Checks:
         landing = self.platform.landing
         for file in landing.files():
             for key in file.partitions:
-                self.seen.setdefault(key, set()).add(self._delivered(key))
+                self.seen.setdefault(key, set()).add(self.delivered(key))
             shares = [*file.partitions.values(), *([file.unassigned] if file.unassigned else [])]
             for share in shares:
                 folder = landing.root / "files" / file.folder
@@ -163,7 +163,8 @@ class Checks:
                 claimed.setdefault(Path(claim.path).name, []).append(file.sha256)
         return claimed
 
-    def _delivered(self, key: str) -> tuple[str, ...]:
+    def delivered(self, key: str) -> tuple[str, ...]:
+        """SHA-256 of the files whose rows make up a recording, in the order those came first."""
         return tuple(item.file.sha256 for item in self.platform.landing.deliveries(key))
 
     # the tables ------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ class Checks:
             if stale:
                 yield Fault(STALE, f"{key} is not rebuilt: {', '.join(stale)}")
                 continue
-            now, made = self._live(key), self._expected(key, self._delivered(key))
+            now, made = self._live(key), self._expected(key, self.delivered(key))
             for name, found in now.items():
                 if not found.equals(made[name]):
                     kind = DOUBLED if found.height > made[name].height else LOST

@@ -31,11 +31,12 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
     if path.is_symlink():
         return None
     state = FileState.of(path)
+    said = reason.encode(errors="backslashreplace")
     with writing(folder):
-        target = _free(folder, name)
+        target = _free(folder, name, said)
         make_folder(target.parent)
     beside = _beside(target)
-    write_atomically(beside, reason.encode(errors="backslashreplace"))
+    write_atomically(beside, said)
     if not _moved(path, target, state):
         beside.unlink(missing_ok=True)
         return None
@@ -43,14 +44,24 @@ def move_aside(path: Path, folder: Path, name: str, reason: str) -> Path | None:
     return target
 
 
-def _free(folder: Path, name: str) -> Path:
-    """`folder`/`name`, each part of it cut if too long and numbered if another file is there."""
+def _free(folder: Path, name: str, said: bytes) -> Path:
+    """`folder`/`name`, each part of it cut if too long and numbered if another file is there.
+
+    A reason alone, with these very words, is one that was killed before it could move the file.
+    """
+
+    def is_ours(beside: Path) -> bool:
+        return beside.is_file() and not beside.is_symlink() and beside.read_bytes() == said
+
     *parents, last = Path(name).parts
     for part in parents:
         folder = _first(folder / part, lambda path: path.is_dir() or not os.path.lexists(path))
     return _first(
         folder / last,
-        lambda path: not os.path.lexists(path) and not os.path.lexists(_beside(path)),
+        lambda path: (
+            not os.path.lexists(path)
+            and (not os.path.lexists(_beside(path)) or is_ours(_beside(path)))
+        ),
     )
 
 

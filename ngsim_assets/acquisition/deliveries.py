@@ -53,12 +53,15 @@ class Share:
     Attributes:
         rows: how many. content: hash of them. parts: file names in the delivery's folder.
         extras: facts the domain keeps beside them.
+        since: sequence of the delivery that first brought this content, of those that it was
+            live with one after the other; 0 for this delivery's own.
     """
 
     rows: int
     content: Content
     parts: tuple[str, ...]
     extras: Mapping[str, int | str | None] = field(default_factory=dict[str, "int | str | None"])
+    since: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,11 @@ class Record:
     files: tuple[DeliveredFile, ...]
 
     def deliveries(self, partition: str) -> list[Delivery]:
-        """Live deliveries of one partition in the order they came.
+        """Live deliveries of one partition in the order their rows came first.
 
         Deliveries that hold the same rows are one: the first of them stands for all, since the
-        same rows again, in another order, file or format, say nothing new.
+        same rows again, in another order, file or format, say nothing new. So they also keep
+        their place among others when the file that first brought them goes.
         """
         found: dict[Content, Delivery] = {}
         for file in self.files:
@@ -151,7 +155,7 @@ class Record:
             if share is not None and share.content not in found:
                 parts = self._paths(file, share)
                 found[share.content] = Delivery(partition, file, share, parts)
-        return list(found.values())
+        return sorted(found.values(), key=lambda item: item.share.since or item.file.sequence)
 
     def unassigned(self, file: DeliveredFile) -> tuple[Path, ...]:
         """Files with the rows of `file` that no partition took."""

@@ -28,7 +28,14 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from ngsim_assets.acquisition.content import Content
-from ngsim_assets.acquisition.deliveries import Claim, DeliveredFile, Delivery, Record, Rejection
+from ngsim_assets.acquisition.deliveries import (
+    Claim,
+    DeliveredFile,
+    Delivery,
+    Record,
+    Rejection,
+    Share,
+)
 from ngsim_assets.acquisition.errors import RowsUnaccounted
 from ngsim_assets.acquisition.holdings import Holdings
 from ngsim_assets.acquisition.remembered import MANIFEST, Remembered, write_record
@@ -275,6 +282,10 @@ class Change:
             file,
             sequence=1 + self.holdings.last_sequence,
             claims=self._ordered((*moved, *file.claims)),
+            partitions={
+                partition: replace(share, since=self._since(partition, share))
+                for partition, share in file.partitions.items()
+            },
         )
         write_record(staging.folder / MANIFEST, file)
         target = self._folder(file)
@@ -284,6 +295,17 @@ class Change:
         self.holdings.put(file.folder, file)
         self._settle(file)
         return file
+
+    def _since(self, partition: str, share: Share) -> int:
+        """When the content of a share came first, 0 if it is new."""
+        return min(
+            (
+                known.since or file.sequence
+                for file in self.holdings.of_partition(partition)
+                if (known := file.partitions[partition]).content == share.content
+            ),
+            default=0,
+        )
 
     def claim(self, file: DeliveredFile, claim: Claim) -> DeliveredFile:
         """Record that `claim`'s path holds the content of `file`.

@@ -350,3 +350,30 @@ def test_changes_see_what_changed(zone: LandingZone, source: Path) -> None:
     with zone.changing() as change:
         assert isinstance(change, Change)
         assert change.files() == [file]
+
+
+def test_rows_keep_their_place_when_the_file_that_brought_them_first_goes(
+    zone: LandingZone, tmp_path: Path
+) -> None:
+    """Of two files that contradict each other the later one wins: which one that is must not
+    change because the same rows are now in another file."""
+    first, second, copy = (tmp_path / name for name in ("first.csv", "second.csv", "copy.csv"))
+    for path in (first, second, copy):
+        path.write_text("rows")
+    old, new = Content(2, (5, 5)), Content(2, (6, 6))
+    deliver(zone, draft(first, "aa" * 32, {PARTITION: old}))
+    deliver(zone, draft(second, "bb" * 32, {PARTITION: new}))
+    deliver(zone, draft(copy, "cc" * 32, {PARTITION: old}))
+    deliver(zone, draft(first, "dd" * 32, {"other|time": Content(1)}))
+    assert [item.file.name for item in zone.deliveries(PARTITION)] == ["copy.csv", "second.csv"]
+    # the copy's rows once more, in another form
+    deliver(zone, draft(copy, "ee" * 32, {PARTITION: old}))
+    again = LandingZone(zone.root).deliveries(PARTITION)
+    assert [(item.file.name, item.file.sha256) for item in again] == [
+        ("copy.csv", "ee" * 32),
+        ("second.csv", "bb" * 32),
+    ]
+    # rows that nobody held meanwhile come anew
+    deliver(zone, draft(copy, "ff" * 32, {"other|time": Content(3)}))
+    deliver(zone, draft(copy, "gg" * 32, {PARTITION: old}))
+    assert [item.file.name for item in zone.deliveries(PARTITION)] == ["second.csv", "copy.csv"]
