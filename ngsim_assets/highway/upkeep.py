@@ -12,7 +12,11 @@ from pathlib import Path
 
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, sql_catalog
+from ngsim_assets.highway.building import alone
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.reporting import write_report
 from ngsim_assets.highway.stages import Platform
+from ngsim_assets.highway.staleness import report_fault
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import sweep_temporaries
 from ngsim_assets.storage.errors import DamagedFile
@@ -79,10 +83,12 @@ class TableUpkeep:
 def upkeep(
     platform: Platform, settings: Settings, tell: Callable[[str], object] = lambda line: None
 ) -> list[TableUpkeep]:
-    """Verify every live file, sweep, vacuum by retention, write the catalog anew.
+    """Verify every live file, sweep, vacuum by retention, write reports and catalog anew.
 
     Args:
-        tell: called with a line for each table that is done.
+        tell: called with a line for each table that is done, and for each report.
+
+    A report is written anew where its files are missing or of other metrics than are live.
 
     A table with damaged files is not vacuumed: an older version may be what mends it; and the
     catalog stays as it is, since its views could not be bound. Damage is part of the result and
@@ -95,8 +101,21 @@ def upkeep(
         done.append(_look_after(platform, settings, manager, table))
         tell(done[-1].sentence())
     if not damages_in(done):
+        _mend_reports(platform, tell)
         sql_catalog.write(platform)
     return done
+
+
+def _mend_reports(platform: Platform, tell: Callable[[str], object]) -> None:
+    for partition in platform.lake.partitions(model.QUALITY_METRICS):
+        key = PartitionKey(partition["highway_id"], partition["recording"])
+        with alone(platform, key):
+            metrics = platform.lake.current(model.QUALITY_METRICS, partition)
+            problem = report_fault(platform, key, metrics) if metrics is not None else ""
+            if problem:
+                write_report(platform, key)
+        if problem:
+            tell(f"{key}: {problem}, written anew")
 
 
 def sweep_records(platform: Platform, settings: Settings) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import duckdb
 import pytest
 
 from ngsim_assets.highway import model, stages
+from ngsim_assets.highway.reporting import report_folder
 from ngsim_assets.highway.upkeep import damages_in, upkeep
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
 from ngsim_assets_tests.highway.watched import Watched, metadata
+from ngsim_assets_tests.highway.whole_path import build
 
 
 @pytest.fixture
@@ -64,6 +67,24 @@ def test_logs_of_ticks_are_not_kept_for_ever(platform: Watched) -> None:
         os.utime(path, (0, 0))
     assert metadata(platform.execute("upkeep"))["logs of ticks removed"] == 1
     assert (old.exists(), new.exists(), of_run.exists()) == (False, True, True)
+
+
+def test_a_report_that_is_not_of_the_stored_metrics_is_written_anew(platform: Watched) -> None:
+    platform.deliver("early.txt")
+    platform.take_in()
+    opened = build(platform.platform, EARLY)
+    report = report_folder(opened.reports, EARLY) / "report.json"
+    assert not report.exists()
+    told: list[str] = []
+    upkeep(opened, platform.settings, told.append)
+    assert any("the report is missing, written anew" in line for line in told)
+    written = report.read_bytes()
+    metrics = opened.lake.current(model.QUALITY_METRICS, stages.identity(EARLY))
+    assert metrics is not None
+    assert json.loads(written)["origin"]["version"] == metrics.version
+    told.clear()
+    upkeep(opened, platform.settings, told.append)
+    assert not any("written anew" in line for line in told)
 
 
 def test_records_that_killed_writers_left_half_written_go(stored: Watched) -> None:
