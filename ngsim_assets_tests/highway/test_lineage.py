@@ -279,7 +279,7 @@ class TestCommand:
         _, err = told("lineage", EARLY, "--table", "corpus_summary", code=2)
         assert "tables: raw_trajectories" in err
         _, err = told("lineage", LATER, code=1)
-        assert f"known: {EARLY}" in err
+        assert f"did you mean {EARLY}?" in err
 
     def test_then_and_now(self, told: Ngsim, own: Platform) -> None:
         place = stages.identity(EARLY)
