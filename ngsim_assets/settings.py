@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ngsim_assets.errors import NgsimAssetsError
@@ -74,11 +74,87 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         10, ge=1, description="Versions of a partition that can be read whatever their age."
     )
+    portal: str = Field(
+        "https://data.transportation.gov",
+        description="Data portal (Socrata) that publishes NGSIM.",
+    )
+    soda_app_token: SecretStr | None = Field(
+        None, description="Application token of the portal: more requests per hour. Never logged."
+    )
+    download_highways: str = Field(
+        "", description="Highways the schedule downloads, separated by commas; empty: none."
+    )
+    download_way: Literal["zip", "api", "export"] = Field(
+        "zip", description="What is downloaded: attached archives, queries, the unified export."
+    )
+    sources_at_once: int = Field(
+        4, ge=1, le=64, description="Sources asked for their data at the same time."
+    )
+    requests_at_once: int = Field(
+        16, ge=1, le=256, description="Requests that are under way at the same time, in all."
+    )
+    host_connections: int = Field(
+        8, ge=1, le=64, description="Connections to one host at the same time."
+    )
+    host_requests: float = Field(
+        10.0, gt=0, description="Requests per second that one host gets at most."
+    )
+    connect_timeout: float = Field(
+        20.0, gt=0, description="Seconds until a host that does not accept is given up."
+    )
+    stall_timeout: float = Field(
+        30.0, gt=0, description="Seconds over which a body must bring `stall_bytes` at least."
+    )
+    stall_bytes: int = Field(
+        16_384, ge=1, description="Bytes per `stall_timeout` under which a body counts as stalled."
+    )
+    deadline: float = Field(
+        21_600.0,
+        gt=0,
+        description="Seconds that one resource may take, attempts and waits included.",
+    )
+    retries: int = Field(
+        3, ge=0, le=20, description="Attempts after the first that brought nothing new: 1, 2, 4 s."
+    )
+    breaker_failures: int = Field(
+        3, ge=1, description="Failures in a row after which a host is left alone."
+    )
+    breaker_seconds: float = Field(
+        60.0, gt=0, description="Seconds that a host is left alone before one request tries again."
+    )
+    segments: int = Field(
+        4, ge=1, le=16, description="Connections for one large file, where each is throttled."
+    )
+    artifact_bytes: int = Field(
+        64 * 2**30, ge=1, description="Bytes of a file over which its body counts as endless."
+    )
+    log: Literal["human", "json"] = Field(
+        "human", description="What is told beside results: for people, or a JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    pushgateway: str = Field(
+        "", description="URL of a Prometheus Pushgateway that gets the metrics; empty: none."
+    )
+    disk_reserve: int = Field(
+        2 * 2**30, ge=0, description="Free bytes under which the disk counts as unhealthy."
+    )
 
     @property
     def landing(self) -> Path:
         """What was delivered, as it came."""
         return self.data / "landing"
+
+    @property
+    def downloads(self) -> Path:
+        """What was downloaded: files by content, their manifests, what is not complete yet."""
+        return self.data / "downloads"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics of every process that ended, for Prometheus' textfile collector."""
+        return self.data / "metrics"
 
     @property
     def lake(self) -> Path:

@@ -121,7 +121,7 @@ def _loader(settings: Settings, landing: LandingZone) -> IncrementalLoader:
 
 def _refuse_own_folders(settings: Settings, root: Path) -> None:
     """BadSetting if taking in `root` would take in, or move, what the platform wrote."""
-    for name in ("landing", "lake", "reports", "rejected", "dagster_home"):
+    for name in ("landing", "lake", "reports", "rejected", "dagster_home", "downloads", "metrics"):
         own = Path(absolute(getattr(settings, name)))
         if own.is_relative_to(root) or root.is_relative_to(own):
             reason = f"the platform keeps its own files there ({own})"

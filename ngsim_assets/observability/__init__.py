@@ -1,0 +1,1 @@
+"""What the platform tells of itself while it works: metrics, logs, health. Knows no domain."""
