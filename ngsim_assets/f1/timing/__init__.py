@@ -1,0 +1,1 @@
+"""From messages of the timing feeds to laps and stints."""
