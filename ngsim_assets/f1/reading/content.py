@@ -1,0 +1,73 @@
+"""The content of one message: JSON, a Python literal, or a compressed one of either.
+
+Belongs here: what all feeds share once a line is taken apart. Does not belong here: how a line
+is taken apart.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import cast
+
+from pydantic_core import from_json
+
+from ngsim_assets.f1.formats import COMPRESSED, TOPICS, Json
+from ngsim_assets.f1.reading.compressed import DamagedCompression, InflatesTooFar, inflate
+from ngsim_assets.f1.reading.messages import Reason
+
+LARGEST_LINE = 16 * 1024 * 1024
+"""Characters of a line; a real one has up to some 100 kB."""
+
+
+class Unusable(ValueError):
+    """A line or message that is set aside: the reason, and what exactly is wrong."""
+
+    def __init__(self, reason: Reason, detail: str, topic: str = "") -> None:
+        self.reason: Reason = reason
+        self.detail = detail
+        self.topic = topic
+        super().__init__(f"{reason}: {detail}")
+
+
+def read_json(text: str | bytes) -> Json:
+    """JSON as Python values; Unusable if it is none."""
+    try:
+        return cast("Json", from_json(text))
+    except (ValueError, RecursionError) as error:
+        raise Unusable("damaged_json", str(error)) from None
+
+
+def read_literal(text: str) -> Json:
+    """A Python literal, or JSON, as values; nothing is ever evaluated. Unusable otherwise."""
+    try:
+        return cast("Json", from_json(text))
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return cast("Json", ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise Unusable("damaged_json", str(error) or type(error).__name__) from None
+
+
+def payload_of(topic: str, delivered: Json) -> Json:
+    """What a message of `topic` says; Unusable if the topic is unknown or it says nothing."""
+    if topic not in TOPICS:
+        raise Unusable("unknown_topic", f"no topic {topic!r}", topic)
+    if topic.endswith(COMPRESSED):
+        if not isinstance(delivered, str):
+            raise Unusable("damaged_compression", "is no text", topic)
+        try:
+            return _told(topic, read_json(inflate(delivered)))
+        except DamagedCompression as error:
+            raise Unusable("damaged_compression", str(error), topic) from None
+        except InflatesTooFar as error:
+            raise Unusable("too_large", str(error), topic) from None
+    return _told(topic, delivered)
+
+
+def _told(topic: str, payload: Json) -> Json:
+    if payload is None or payload in ({}, ""):
+        raise Unusable("empty_message", "says nothing", topic)
+    if not isinstance(payload, dict | list):
+        raise Unusable("not_a_message", f"is a {type(payload).__name__}", topic)
+    return payload
