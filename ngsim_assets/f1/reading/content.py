@@ -50,19 +50,35 @@ def read_literal(text: str) -> Json:
 
 
 def payload_of(topic: str, delivered: Json) -> Json:
-    """What a message of `topic` says; Unusable if the topic is unknown or it says nothing."""
+    """What a message of `topic` says; Unusable if the topic is unknown or it says nothing.
+
+    Of a compressed topic that is its JSON as text: these are so many that telemetry/ reads
+    hundreds at a time, ten times as fast as one by one.
+    """
     if topic not in TOPICS:
         raise Unusable("unknown_topic", f"no topic {topic!r}", topic)
     if topic.endswith(COMPRESSED):
         if not isinstance(delivered, str):
             raise Unusable("damaged_compression", "is no text", topic)
         try:
-            return _told(topic, read_json(inflate(delivered)))
+            return _text_of(topic, inflate(delivered))
         except DamagedCompression as error:
             raise Unusable("damaged_compression", str(error), topic) from None
         except InflatesTooFar as error:
             raise Unusable("too_large", str(error), topic) from None
     return _told(topic, delivered)
+
+
+def _text_of(topic: str, inflated: bytes) -> str:
+    try:
+        text = inflated.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unusable("damaged_json", str(error), topic) from None
+    if text.strip() in ("", "{}", "null"):
+        raise Unusable("empty_message", "says nothing", topic)
+    if not (text.startswith("{") and text.endswith("}")):
+        raise Unusable("damaged_json", f"begins with {text[:12]!r}", topic)
+    return text
 
 
 def _told(topic: str, payload: Json) -> Json:

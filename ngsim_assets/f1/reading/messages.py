@@ -54,7 +54,8 @@ class Message:
         topic: as delivered, `CarData.z`; `openf1/<endpoint>` of a REST response.
         session_time: milliseconds since the start of the feed, None where the feed has UTC.
         utc: when it was sent, None where the feed has session time.
-        payload: what it says, inflated; not to be changed, others read the same.
+        payload: what it says; not to be changed, others read the same. Of a compressed topic
+            its inflated JSON as text, which telemetry/ reads.
         content: the message as it was delivered.
         file, line: where it stands, counted from 1.
         snapshot: whether it is the whole state of its topic and no change of it.
