@@ -1,0 +1,229 @@
+"""From delivered codes to measured values: units, codes that mean nothing, rows not believed.
+
+Belongs here: the bounds of every channel with where they come from, and what becomes of a value
+beyond them. Does not belong here: rules across rows, any reading.
+
+Bounds are from 148,492 rows of a 2024 session and the documentation of FastF1: speeds to 344 km/h
+in car data and 359 at a trap, rpm to 12,964 with a limit of 15,000 in the regulations, throttle
+and brake 104 where there is no reading, gears 10 to 49 only of standing cars, DRS codes 0 to 14.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+
+from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.telemetry.model import (
+    F1_POSITIONS,
+    F1_TELEMETRY,
+    PLACE_STEP,
+    SPEED_STEP,
+)
+
+SPEED_REJECTED = 400
+"""km/h; no car of the formula has come near it."""
+
+SPEED_WARNED = 370
+"""km/h; the fastest trap of any session seen is 359."""
+
+NO_READING = 104
+"""Code of throttle and brake where there is no reading."""
+
+PLACE_LIMIT = 500_000
+"""1/10 m; no circuit is 50 km from the origin of its axes."""
+
+RACE_CARS = range(1, 100)
+"""Numbers a car may have; 241 to 243 in Position are other vehicles."""
+
+
+class _Code(NamedTuple):
+    """A value of `column` that becomes null, and why."""
+
+    column: str
+    reason: str
+    when: pl.Expr
+
+
+def _outside(column: str, largest: int) -> _Code:
+    value = pl.col(column)
+    return _Code(column, f"{column}_out_of_range", (value < 0) | (value > largest))
+
+
+def _missing(column: str) -> _Code:
+    return _Code(column, f"{column}_missing", pl.col(column) == NO_READING)
+
+
+def _pedal(column: str) -> tuple[_Code, _Code]:
+    outside = _outside(column, 100)
+    return _missing(column), outside._replace(when=outside.when & (pl.col(column) != NO_READING))
+
+
+_CAR_CODES = (
+    _outside("rpm", 15_000),
+    _Code("speed_kmh", "speed_out_of_range", pl.col("speed_kmh") < 0),
+    _outside("gear", 8),
+    *_pedal("throttle"),
+    *_pedal("brake"),
+    _outside("drs", 14),
+)
+_NOWHERE = pl.all_horizontal(pl.col("x_dm", "y_dm", "z_dm") == 0)
+_PLACE_CODES = (
+    _Code("x_dm", "no_position", _NOWHERE),
+    _Code("y_dm", "no_position", _NOWHERE),
+    _Code("z_dm", "no_position", _NOWHERE),
+    *(
+        _Code(f"{axis}_dm", f"{axis}_out_of_range", pl.col(f"{axis}_dm").abs() > PLACE_LIMIT)
+        for axis in "xyz"
+    ),
+)
+_CAR_REASONS = tuple(dict.fromkeys(code.reason for code in _CAR_CODES))
+_PLACE_REASONS = (*dict.fromkeys(code.reason for code in _PLACE_CODES), "status_unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows come from.
+
+    Attributes:
+        source_rows: line of the file by number of message; None: messages are its lines.
+    """
+
+    session: SessionKey
+    source: str
+    source_file: str
+    simulated: bool = False
+    source_rows: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rows of a table: rows given = rows + rejected + those of other cars.
+
+    Attributes:
+        frame: the table's columns in the table's order.
+        rejected: rows not believed, as delivered, with `reasons` and source_row.
+        other_cars: rows by number of cars that do not take part.
+        nulled: values made null by reason.
+        warned: rows flagged, by rule.
+    """
+
+    frame: pl.DataFrame
+    rejected: pl.DataFrame
+    other_cars: Counter[int]
+    nulled: Counter[str]
+    warned: Counter[str]
+
+
+def car_rows(delivered: pl.DataFrame, origin: Origin, drivers: Collection[int] = ()) -> Measured:
+    """Rows of f1_telemetry of decoded car data; `drivers` are the numbers of DriverList."""
+    taking_part, other_cars = _of_race(delivered, drivers)
+    fast = pl.col("speed_kmh") > SPEED_REJECTED
+    rejected = taking_part.filter(fast).with_columns(
+        _source_row(origin), pl.lit([f"speed_over_{SPEED_REJECTED}"]).alias("reasons")
+    )
+    believed = taking_part.filter(~fast.fill_null(False))
+    warned = (pl.col("speed_kmh") > SPEED_WARNED).fill_null(False)
+    metres = (pl.col("speed_kmh") / (3.6 * SPEED_STEP)).round() * SPEED_STEP
+    cleared, nulled = _clear(believed, _CAR_CODES, _CAR_REASONS)
+    frame = cleared.select(
+        *_of_origin(origin),
+        metres.alias("speed"),
+        _listed(warned.cast(pl.UInt16), (f"speed_over_{SPEED_WARNED}",)).alias("flags"),
+        *(name for name in F1_TELEMETRY.columns if name in cleared.columns),
+    ).select(*F1_TELEMETRY.columns)
+    flags = Counter({f"speed_over_{SPEED_WARNED}": believed.select(warned.sum()).item()})
+    return Measured(frame, rejected, other_cars, nulled, +flags)
+
+
+def position_rows(
+    delivered: pl.DataFrame, origin: Origin, drivers: Collection[int] = ()
+) -> Measured:
+    """Rows of f1_positions of decoded positions; `drivers` are the numbers of DriverList."""
+    taking_part, other_cars = _of_race(delivered, drivers)
+    statuses = pl.col("status").is_in(["OnTrack", "OffTrack"])
+    unknown = _Code("status", "status_unknown", pl.col("status").is_not_null() & ~statuses)
+    cleared, nulled = _clear(taking_part, (*_PLACE_CODES, unknown), _PLACE_REASONS)
+    frame = cleared.select(
+        *_of_origin(origin),
+        *(
+            ((pl.col(f"{axis}_dm") / (10 * PLACE_STEP)).round() * PLACE_STEP).alias(axis)
+            for axis in "xyz"
+        ),
+        pl.lit([], dtype=pl.List(pl.String)).alias("flags"),
+        *(name for name in F1_POSITIONS.columns if name in cleared.columns),
+    ).select(*F1_POSITIONS.columns)
+    rejected = taking_part.clear().with_columns(
+        _source_row(origin), pl.lit([], dtype=pl.List(pl.String)).alias("reasons")
+    )
+    return Measured(frame, rejected, other_cars, nulled, Counter())
+
+
+def _of_race(
+    delivered: pl.DataFrame, drivers: Collection[int]
+) -> tuple[pl.DataFrame, Counter[int]]:
+    numbers = sorted(drivers) if drivers else list(RACE_CARS)
+    taking_part = pl.col("driver_number").is_in(numbers)
+    others = delivered.filter(~taking_part)
+    if others.is_empty():
+        return delivered, Counter()
+    counted = others.group_by("driver_number").len().sort("driver_number")
+    return delivered.filter(taking_part), Counter(dict(counted.iter_rows()))
+
+
+def _clear(
+    rows: pl.DataFrame, codes: Sequence[_Code], reasons: Sequence[str]
+) -> tuple[pl.DataFrame, Counter[str]]:
+    """The rows with codes made null and `nulled` telling which, and how often each was."""
+    found = {code.reason: code.when.fill_null(False) for code in codes}
+    bits = pl.sum_horizontal(
+        pl.when(found[reason]).then(pl.lit(1 << bit, pl.UInt16)).otherwise(pl.lit(0, pl.UInt16))
+        for bit, reason in enumerate(reasons)
+    )
+    by_column: dict[str, pl.Expr] = {}
+    for code in codes:
+        when = code.when.fill_null(False)
+        by_column[code.column] = by_column[code.column] | when if code.column in by_column else when
+    cleared = rows.with_columns(
+        bits.alias("nulled"),
+        *(pl.when(~when).then(pl.col(column)).alias(column) for column, when in by_column.items()),
+    )
+    counts = cleared.select(
+        ((pl.col("nulled") // (1 << bit)) % 2).cast(pl.UInt32).sum().alias(reason)
+        for bit, reason in enumerate(reasons)
+    )
+    nulled = Counter(counts.row(0, named=True)) if rows.height else Counter[str]()
+    return cleared.with_columns(_listed(pl.col("nulled"), reasons)), +nulled
+
+
+def _listed(bits: pl.Expr, names: Sequence[str]) -> pl.Expr:
+    """Lists of the names whose bits are set."""
+    lists = [
+        [name for bit, name in enumerate(names) if mask >> bit & 1]
+        for mask in range(1 << len(names))
+    ]
+    every = pl.Series("lists", lists, dtype=pl.List(pl.String))
+    return bits.map_batches(every.gather, return_dtype=pl.List(pl.String))
+
+
+def _of_origin(origin: Origin) -> list[pl.Expr]:
+    return [
+        pl.lit(str(origin.session)).alias("session"),
+        pl.lit(origin.session.date).alias("date"),
+        pl.lit(origin.source).alias("source"),
+        pl.lit(origin.simulated).alias("simulated"),
+        pl.lit(origin.source_file).alias("source_file"),
+        _source_row(origin),
+    ]
+
+
+def _source_row(origin: Origin) -> pl.Expr:
+    number = pl.col("message").cast(pl.Int64)
+    if origin.source_rows is None:
+        return (number + 1).alias("source_row")
+    rows = pl.Series("rows", origin.source_rows, dtype=pl.Int64)
+    return number.map_batches(rows.gather, return_dtype=pl.Int64).alias("source_row")
