@@ -1,7 +1,8 @@
 """What the command line says and how: tables for people, JSON for machines, one-line errors.
 
 Results go to standard output; progress, notes and errors go to standard error, so that a pipe
-carries results only.
+carries results only. Where a log for machines is wanted (observability/logs.py), notes and errors
+are handed to it in place of being printed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +37,11 @@ from ngsim_assets.errors import NgsimAssetsError
 # a pipe has no width, and what reads there need not be spared long lines
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
+
+Teller = Callable[[str, BaseException | None, bool], None]
+"""Gets a line, the error it is about, and whether its traceback is asked for."""
+
+_teller: Teller | None = None
 
 _WORD = 24
 """Characters of a word that is not folded: a partition key, a date."""
@@ -120,22 +126,33 @@ def _print_lists(title: str, cells: Mapping[str, Sequence[str]]) -> None:
     out.print()
 
 
+def tell_through(teller: Teller | None) -> None:
+    """Hand notes and errors to `teller`, and show no progress; None: print them (again)."""
+    global _teller  # noqa: PLW0603 - as `out` and `err`, one for the process
+    _teller = teller
+
+
 def note(message: str) -> None:
     """One line for people, out of the way of results."""
+    if _teller is not None:
+        _teller(message, None, False)
+        return
     err.print(message, markup=False, soft_wrap=True)
 
 
 def fail(error: BaseException, *, debug: bool) -> int:
     """Print `error` as one line (with traceback if `debug`); the exit code to leave with."""
+    ours = isinstance(error, NgsimAssetsError)
+    hint = "" if ours or debug else " (unexpected; run again with --debug for the traceback)"
+    told = f"{error}" if ours else f"{type(error).__name__}: {error}{hint}"
+    code = error.exit_code if isinstance(error, NgsimAssetsError) else 1
+    if _teller is not None:
+        _teller(told, error, debug)
+        return code
     if debug:
         traceback.print_exception(error)
-    if isinstance(error, NgsimAssetsError):
-        err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return error.exit_code
-    hint = "" if debug else " (unexpected; run again with --debug for the traceback)"
-    kind = type(error).__name__
-    err.print(f"error: {kind}: {error}{hint}", style="red", markup=False, soft_wrap=True)
-    return 1
+    err.print(f"error: {told}", style="red", markup=False, soft_wrap=True)
+    return code
 
 
 def file_progress() -> Progress:
@@ -180,7 +197,7 @@ def _progress(*columns: ProgressColumn) -> Progress:
         *columns,
         console=err,
         transient=True,
-        disable=not err.is_terminal,
+        disable=not err.is_terminal or _teller is not None,
     )
 
 
