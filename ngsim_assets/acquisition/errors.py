@@ -66,3 +66,26 @@ class NothingDelivered(AcquisitionError):
             f"nothing has been delivered for {partition}",
             f"take its file in first (ngsim ingest FILE); {root} is where it was looked for",
         )
+
+
+class AlreadyUnderWay(AcquisitionError):
+    """A download that another process, or another task of this one, is at."""
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        self.folder = folder
+        self.holder = holder
+        super().__init__(
+            f"{folder} is being downloaded already ({holder or 'by whom is not known'})",
+            "wait until that has ended, or end it; what it has so far is kept",
+        )
+
+
+class PartDisturbed(AcquisitionError):
+    """Bytes of a download under way that are not there any more."""
+
+    def __init__(self, path: Path, expected: int, found: int) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} has {found:,} bytes, {expected:,} had been written",
+            "leave the folder to the program while it downloads, then run the same command again",
+        )
