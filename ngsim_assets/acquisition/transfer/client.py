@@ -1,0 +1,393 @@
+"""Requests: polite to hosts, honest about what happens.
+
+Belongs here: one aiohttp session, what of it is allowed, redirects, secrets, small bodies. Does
+not belong here: files (download.py), reading a body (reply.py), the limits themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from pydantic import SecretStr
+from yarl import URL
+
+from ngsim_assets import __version__
+from ngsim_assets.acquisition.events import BreakerChanged, Event, Retrying
+from ngsim_assets.acquisition.sources import Resource
+from ngsim_assets.acquisition.transfer import backoff, failures, responses
+from ngsim_assets.acquisition.transfer.breaker import Breakers, Permit
+from ngsim_assets.acquisition.transfer.decoding import decoded
+from ngsim_assets.acquisition.transfer.errors import (
+    AccessRefused,
+    BadAddress,
+    NotFound,
+    NotTheFile,
+    NotWhatWasAsked,
+    RequestRefused,
+    ServerFailed,
+    TooManyRedirects,
+    TooManyRequests,
+    TransferError,
+    UnexpectedStatus,
+    UnsafeRedirect,
+)
+from ngsim_assets.acquisition.transfer.limits import Clock, Deadline, Limits, Slots
+from ngsim_assets.acquisition.transfer.reply import BROKEN, Reply
+
+Result = TypeVar("Result")
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_CREDENTIALS = ("Authorization", "Cookie", "Proxy-Authorization")
+_SAID = 300
+"""Characters of what a server says about a failure that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A small body, decoded. `url`: it came from, after redirects; `status` may be 304."""
+
+    status: int
+    url: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+async def _nobody(event: Event) -> None:
+    """Tell nobody."""
+
+
+class HttpClient:
+    """One session with the network; an async context manager.
+
+    Args:
+        limits: what may be taken. breakers: of the hosts. tell: is told of retries and breakers.
+        secrets: headers that only one host gets, by `responses.host_of` its address. They are
+            sent over TLS, or to this machine, and never after a redirect to elsewhere.
+        clock: for waits.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        breakers: Breakers,
+        tell: Callable[[Event], Awaitable[None]] = _nobody,
+        secrets: Mapping[str, Mapping[str, SecretStr]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.limits = limits
+        self._breakers = breakers
+        self._tell = tell
+        self._secrets = {host.lower(): dict(given) for host, given in (secrets or {}).items()}
+        self._clock = clock or Clock()
+        self._slots = Slots(limits)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        limits = self.limits
+        # aiohttp's own context is made when it is imported; this one heeds SSL_CERT_FILE now
+        context = await asyncio.to_thread(ssl.create_default_context)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=context,
+                limit=limits.requests_at_once,
+                limit_per_host=limits.host_connections,
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"ngsim_assets/{__version__}", "Accept": "*/*"},
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=limits.connect_timeout, sock_read=limits.stall_timeout
+            ),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @asynccontextmanager
+    async def request(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+    ) -> AsyncIterator[Reply]:
+        """One attempt at `url`: the reply, within limits, after redirects, its body unread.
+
+        It is 200; or 206 and 416 if a range was asked for, 304 if a condition was set. Without an
+        `Accept-Encoding` of the caller's the body is asked for as it is.
+
+        Raises:
+            TransferError: everything else.
+        """
+        target = _address(url, params)
+        given = CIMultiDict({"Accept-Encoding": "identity", **(headers or {})})
+        for _ in range(self.limits.redirects + 1):
+            async with self._admitted(target) as permit:
+                response = await self._send(method, target, given, permit)
+                onward = await self._judge(response, given, permit)
+                if onward is None:
+                    reply = Reply(response, self.limits, lambda e, p=permit: self._settle(p, e))
+                    try:
+                        yield reply
+                    finally:
+                        reply.close()
+                    await self._settle(permit, None)
+                    return
+            if host_and_scheme(onward) != host_and_scheme(target):
+                for name in _CREDENTIALS:
+                    given.popall(name, None)
+            target = onward
+        raise TooManyRedirects(url, self.limits.redirects)
+
+    async def retrying(
+        self,
+        resource: Resource,
+        deadline: Deadline,
+        attempt: Callable[[], Awaitable[Result]],
+        *,
+        progressed: Callable[[], bool] = lambda: False,
+    ) -> Result:
+        """The result of `attempt`, tried again as `backoff.retrying` says; `Retrying` is told."""
+
+        async def tell(number: int, wait: float, error: TransferError) -> None:
+            await self._tell(Retrying(resource, number, wait, error.problem))
+
+        return await backoff.retrying(
+            resource.url,
+            deadline,
+            attempt,
+            retries=self.limits.retries,
+            clock=self._clock,
+            progressed=progressed,
+            tell=tell,
+        )
+
+    async def get(
+        self,
+        resource: Resource,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> Page:
+        """A small body, tried again where that may help, decoded if it came compressed.
+
+        Raises:
+            BodyTooLong: more than `max_bytes` (None: `Limits.page_bytes`), sent or decoded.
+            TransferError: what else may happen.
+        """
+        most = self.limits.page_bytes if max_bytes is None else max_bytes
+        asked = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
+
+        async def attempt() -> Page:
+            async with self.request(url, params=params, headers=asked) as reply:
+                body = b"" if reply.status == 304 else await decoded(reply, most)
+                return Page(reply.status, reply.url, reply.headers, body)
+
+        until = deadline or Deadline(self.limits.deadline, self._clock)
+        return await self.retrying(resource, until, attempt)
+
+    async def get_json(
+        self,
+        resource: Resource,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> object:
+        """The JSON at `url`; NotTheFile for a page, NotWhatWasAsked for what is no JSON."""
+        asked = {"Accept": "application/json", **(headers or {})}
+        page = await self.get(
+            resource, url, params=params, headers=asked, max_bytes=max_bytes, deadline=deadline
+        )
+        if responses.looks_like_html(page.body):
+            raise NotTheFile(page.url, "an HTML page", "JSON")
+        try:
+            return json.loads(page.body)
+        except ValueError:
+            raise NotWhatWasAsked(page.url, "the body is not JSON") from None
+
+    @asynccontextmanager
+    async def _admitted(self, target: URL) -> AsyncIterator[Permit]:
+        """A slot and the breaker's leave for one request; nothing is held while a probe is out."""
+        host, shown = responses.host_of(target), str(target)
+        breaker = self._breakers.of(host)
+        while True:
+            probe = breaker.hindrance(shown)
+            if probe is None:
+                async with self._slots.one(host):
+                    probe = breaker.hindrance(shown)
+                    if probe is None:
+                        await self._slots.pace(host)
+                        leave = breaker.permit(shown)
+                        if isinstance(leave, Permit):
+                            await self._told(leave.change)
+                            try:
+                                yield leave
+                            finally:
+                                leave.abandoned()
+                            return
+                        probe = leave
+            await probe.wait()
+
+    async def _send(
+        self, method: str, target: URL, given: CIMultiDict[str], permit: Permit
+    ) -> aiohttp.ClientResponse:
+        """The head of the reply, whatever its status."""
+        if self._session is None:
+            raise RuntimeError("a client is used within `async with`")
+        headers = given.copy()
+        if target.scheme == "https" or target.host in _LOOPBACK:
+            for name, value in self._secrets.get(responses.host_of(target), {}).items():
+                headers[name] = value.get_secret_value()
+        limits = self.limits
+        try:
+            async with asyncio.timeout(limits.connect_timeout + limits.stall_timeout):
+                return await self._session.request(
+                    method,
+                    target,
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=_proxy(target),
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = failures.before_the_reply(error, str(target), limits)
+        await self._settle(permit, failure)
+        raise failure from None
+
+    async def _judge(
+        self, response: aiohttp.ClientResponse, given: CIMultiDict[str], permit: Permit
+    ) -> URL | None:
+        """Where the reply sends to, None if it is what was asked for; raises what it is else."""
+        keep = False
+        try:
+            status = response.status
+            if status in _REDIRECTS and "Location" in response.headers:
+                await self._settle(permit, None)
+                return _onward(response)
+            keep = (
+                status == 200
+                or (status in {206, 416} and "Range" in given)
+                or (status == 304 and ("If-None-Match" in given or "If-Modified-Since" in given))
+            )
+            if keep:
+                return None
+            failure = await self._refusal(response)
+            await self._settle(permit, failure)
+            raise failure
+        finally:
+            if not keep:
+                response.release()
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> TransferError:
+        url, status = str(response.url), response.status
+        if status < 400:
+            return UnexpectedStatus(url, status)
+        kinds = {401: AccessRefused, 403: AccessRefused, 404: NotFound, 410: NotFound}
+        kind = kinds.get(status, RequestRefused) if status < 500 else ServerFailed
+        if status == 429:
+            kind = TooManyRequests
+        wait = responses.retry_after(
+            response.headers, datetime.fromtimestamp(self._clock.wall(), UTC)
+        )
+        return kind(url, status, await self._said(response), retry_after=wait)
+
+    async def _said(self, response: aiohttp.ClientResponse) -> str:
+        """The start of what a server writes about a failure, if it is meant to be read."""
+        if responses.content_encoding(response.headers):
+            return ""
+        start = b""
+        try:
+            async with asyncio.timeout(min(self.limits.stall_timeout, 5.0)):
+                while len(start) < 4096 and (block := await response.content.readany()):
+                    start += block
+        except BROKEN:
+            pass  # the status says enough
+        if responses.looks_like_html(start):
+            return "an HTML page"
+        text = " ".join(start[:4096].decode(errors="replace").split())
+        return self._without_secrets("".join(c if c.isprintable() else "?" for c in text))[:_SAID]
+
+    def _without_secrets(self, text: str) -> str:
+        for given in self._secrets.values():
+            for value in given.values():
+                if secret := value.get_secret_value():
+                    text = text.replace(secret, "REDACTED")
+        return text
+
+    async def _settle(self, permit: Permit, failure: TransferError | None) -> None:
+        """Tell the breaker how a request went; the first word counts."""
+        if failure is not None and failure.blames_host:
+            await self._told(permit.failed(failure))
+        else:
+            await self._told(permit.succeeded())
+
+    async def _told(self, change: BreakerChanged | None) -> None:
+        if change is not None:
+            await self._breakers.remember(change.host)
+            await self._tell(change)
+
+
+def host_and_scheme(url: URL) -> tuple[str, str]:
+    """The origin of `url`."""
+    return url.scheme, responses.host_of(url)
+
+
+def _address(url: str, params: Mapping[str, str] | None) -> URL:
+    try:
+        target = URL(url)
+    except ValueError:
+        raise BadAddress(url, "it cannot be read") from None
+    if target.scheme not in {"http", "https"} or not target.host:
+        raise BadAddress(url, "it is not an http(s) address")
+    if target.user is not None or target.password is not None:
+        raise BadAddress(url, "it holds a user or a password")
+    return (target.extend_query(params) if params else target).with_fragment(None)
+
+
+def _onward(response: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads, if it may be followed."""
+    here, location = response.url, response.headers["Location"]
+    try:
+        target = here.join(URL(location)).with_fragment(None)
+    except ValueError:
+        raise UnsafeRedirect(str(here), location) from None
+    if (
+        target.scheme not in {"http", "https"}
+        or not target.host
+        or (here.scheme == "https" and target.scheme == "http")
+        or target.user is not None
+    ):
+        raise UnsafeRedirect(str(here), str(target))
+    return target
+
+
+def _proxy(target: URL) -> str | None:
+    """The proxy of the environment for `target`.
+
+    aiohttp's `trust_env` would find it too, and with it a password for the host in ~/.netrc,
+    which nobody asked to be sent.
+    """
+    if target.host is None or proxy_bypass(target.host):
+        return None
+    return getproxies().get(target.scheme)
