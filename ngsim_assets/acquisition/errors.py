@@ -89,3 +89,79 @@ class PartDisturbed(AcquisitionError):
             f"{path} has {found:,} bytes, {expected:,} had been written",
             "leave the folder to the program while it downloads, then run the same command again",
         )
+
+
+class DamagedRecord(AcquisitionError):
+    """A manifest of a download that cannot be read; what it named may still be there."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"cannot read {path}: {' '.join(reason.split())[:200]}",
+            "download that resource again, or delete the file: it is written anew",
+        )
+
+
+class UnusableName(AcquisitionError):
+    """A key or a file name that cannot be a name in the folder of downloads."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name[:200]!r} cannot be kept under its name: {reason}",
+            "a source names its resources and files: letters, digits and . _ - (keys also /)",
+        )
+
+
+class NotInStore(AcquisitionError):
+    """An artifact whose file is not where files of its content are kept."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{name}: {path} is not a file of the downloads of that size and content",
+            "a source makes its artifacts with session.download and session.keep",
+        )
+
+
+class NothingFetched(AcquisitionError):
+    """A resource of which a source made no file at all."""
+
+    def __init__(self, source: str, key: str) -> None:
+        super().__init__(
+            f"{source} {key}: the source yielded no file",
+            "a source that has nothing for a resource must not discover it",
+        )
+
+
+class TooManyResources(AcquisitionError):
+    """A source that does not end telling what it has."""
+
+    def __init__(self, source: str, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"{source} offers more than {limit:,} resources; none was fetched",
+            "this is a fault of the source: make fewer resources, of several files each",
+        )
+
+
+class DiscoveryTimedOut(AcquisitionError):
+    """A source that did not tell in time what it has."""
+
+    def __init__(self, source: str, seconds: float) -> None:
+        super().__init__(
+            f"{source} did not say within {seconds:g} s what it has",
+            "run the same command again later; NGSIM_DEADLINE allows more",
+        )
+
+
+class SourceFault(AcquisitionError):
+    """An error that a source did not mean to raise; its cause has the traceback."""
+
+    def __init__(self, source: str, doing: str, error: BaseException) -> None:
+        self.source = source
+        said = " ".join(str(error).split())[:200]
+        super().__init__(
+            f"{source}: {doing} failed unexpectedly: {type(error).__name__}{said and ': ' + said}",
+            "this is a fault of the source: --debug shows where",
+        )
