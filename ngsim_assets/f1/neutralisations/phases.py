@@ -1,0 +1,108 @@
+"""Changes of the track's status to phases.
+
+Belongs here: when a phase begins, what ends it, and what takes its place. Does not belong here:
+where changes come from (status rows or messages), laps, causes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from ngsim_assets.f1.neutralisations.model import Kind
+
+CLEAR, SAFETY_CAR, RED, VSC, ENDING = "1", "4", "5", "6", "7"
+"""Codes of the status; 2 is yellow, which neither begins nor ends a phase."""
+
+KINDS: dict[str, Kind] = {SAFETY_CAR: "safety_car", VSC: "virtual_safety_car", RED: "red_flag"}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time as far as a feed tells it.
+
+    Attributes:
+        session_time: milliseconds since the start of the feed, None if it is not known.
+        timestamp: UTC, None if it is not known.
+    """
+
+    session_time: int | None
+    timestamp: datetime | None = None
+
+    @property
+    def ms(self) -> int:
+        """Milliseconds to compare moments of one feed by."""
+        if self.session_time is not None:
+            return self.session_time
+        if self.timestamp is None:
+            raise ValueError("a moment without any time")
+        return (self.timestamp - _EPOCH) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A status that came into force, or `in_this_lap`, which announces an end."""
+
+    at: Moment
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One neutralisation.
+
+    Attributes:
+        end: None if the changes end before it does.
+        ending: when its end was announced.
+        flags: ended_with_session; start_not_seen where its end was announced first;
+            escalated where another phase took its place at once.
+        follows: kind of the phase whose place it took.
+    """
+
+    kind: Kind
+    start: Moment
+    end: Moment | None = None
+    ending: Moment | None = None
+    flags: tuple[str, ...] = ()
+    follows: Kind | None = None
+
+
+def phases(changes: Iterable[Change], session_end: Moment | None = None) -> list[Phase]:
+    """Phases in their order.
+
+    A safety car lasts from 4 until 1, a red flag from 5 until 1, a virtual safety car from 6 until
+    1 with or without 7 in between. Another of 4, 5 and 6 ends a phase and begins its own at that
+    moment. Repeated codes change nothing. `session_end` ends what is still on then.
+    """
+    found: list[Phase] = []
+    current: Phase | None = None
+    for change in sorted(changes, key=lambda change: change.at.ms):
+        if change.code in KINDS:
+            kind = KINDS[change.code]
+            if current is not None and current.kind == kind:
+                # announced its end and went on all the same
+                current = replace(current, ending=None)
+                continue
+            if current is not None:
+                found.append(_ended(current, change.at, "escalated"))
+            current = Phase(kind, change.at, follows=current.kind if current else None)
+        elif change.code == ENDING:
+            if current is None:
+                current = Phase("virtual_safety_car", change.at, flags=("start_not_seen",))
+            if current.ending is None:
+                current = replace(current, ending=change.at)
+        elif change.code == CLEAR and current is not None:
+            found.append(_ended(current, change.at))
+            current = None
+    if current is not None and session_end is not None and session_end.ms >= current.start.ms:
+        found.append(_ended(current, session_end, "ended_with_session"))
+    elif current is not None:
+        found.append(current)
+    return found
+
+
+def _ended(phase: Phase, at: Moment, *flags: str) -> Phase:
+    return replace(phase, end=at, flags=(*phase.flags, *flags))
