@@ -116,7 +116,8 @@ def standings(
             changing.add(asset)
         if commit is not None:
             content[asset] = commit.content
-            reasons += _damaged(platform, commit)
+            damage = damage_of(platform, commit)
+            reasons += [Reason("damaged", damage)] if damage else []
             if asset == "quality_report":
                 fault = report_fault(platform, key, commit)
                 reasons += [Reason("report", fault)] if fault else []
@@ -189,7 +190,8 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _damaged(platform: Platform, commit: Commit) -> list[Reason]:
+def damage_of(platform: Platform, commit: Commit) -> str:
+    """What is wrong with a commit's files as far as it shows without reading, empty if nothing."""
     folder = platform.lake.root / commit.table
     for file in commit.files:
         try:
@@ -200,8 +202,8 @@ def _damaged(platform: Platform, commit: Commit) -> list[Reason]:
         else:
             problem = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
         if problem:
-            return [Reason("damaged", f"file {Path(file.path).name[:_LEGIBLE]}… {problem}")]
-    return []
+            return f"file {Path(file.path).name[:_LEGIBLE]}… {problem}"
+    return ""
 
 
 def report_fault(platform: Platform, key: PartitionKey, metrics: Commit) -> str:
