@@ -89,6 +89,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """The zip of a site as FHWA attached it to dataset 8ect-6jqj: what a download has to be.
+
+    Attributes:
+        name: of the attachment; the id it is fetched by has changed over the years.
+        size: bytes. sha256: the first digits of its hash, as far as they are known.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One highway or arterial. `highway_id` is its partition key; lanes map id to kind."""
 
@@ -110,6 +124,7 @@ class Site:
     clock: Clock
     limits: Limits
     recordings: tuple[OfficialRecording, ...]
+    archive: Archive
 
 
 # Frame origins read off delivered rows are exact; a second either way costs nothing, since
@@ -178,6 +193,7 @@ US_101 = Site(
         OfficialRecording(datetime(2005, 6, 15, 8, 5), 15, _around(1118847842000), 1403095, 2017),
         OfficialRecording(datetime(2005, 6, 15, 8, 20), 15, _around(1118848757000), 1515240, 1915),
     ),
+    archive=Archive("US-101-LosAngeles-CA.zip", 327_638_049, "830442bb"),
 )
 
 I_80 = Site(
@@ -212,6 +228,7 @@ I_80 = Site(
         OfficialRecording(datetime(2005, 4, 13, 17, 0), 15, _around(1113436766900), 1549918, 1836),
         OfficialRecording(datetime(2005, 4, 13, 17, 15), 15, _around(1113437564900), 1753791, 1790),
     ),
+    archive=Archive("I-80-Emeryville-CA.zip", 441_781_993, "b274bb96"),
 )
 
 LANKERSHIM = Site(
@@ -247,6 +264,7 @@ LANKERSHIM = Site(
             datetime(2005, 6, 16, 8, 45), 15, (1118936500000, 1118936760000), vehicles=1231
         ),
     ),
+    archive=Archive("Lankershim-Boulevard-LosAngeles-CA.zip", 184_896_776, "757c693b"),
 )
 
 PEACHTREE = Site(
@@ -279,6 +297,7 @@ PEACHTREE = Site(
         OfficialRecording(datetime(2006, 11, 8, 12, 45), 15, _around(1163018600, 60)),
         OfficialRecording(datetime(2006, 11, 8, 16, 0), 15, _around(1163030300, 60)),
     ),
+    archive=Archive("Peachtree-Street-Atlanta-GA.zip", 50_677_241, "91b9b1d4"),
 )
 
 SITES: dict[str, Site] = {site.highway_id: site for site in (US_101, I_80, LANKERSHIM, PEACHTREE)}
