@@ -1,12 +1,13 @@
-"""Small bodies, unpacked within bounds.
+"""Bodies that come compressed, unpacked within bounds.
 
-Belongs here: gzip and deflate of whole bodies. Does not belong here: files, which are asked for
-as they are.
+Belongs here: gzip and deflate. Does not belong here: who asks for them. Small bodies are asked for
+compressed; files are not, but some servers and proxies compress them all the same.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator, Iterator
 
 from ngsim_assets.acquisition.transfer import responses
 from ngsim_assets.acquisition.transfer.errors import (
@@ -24,36 +25,46 @@ async def decoded(reply: Reply, most: int) -> bytes:
     """The body of `reply` without its encoding.
 
     Raises:
-        BodyTooLong: more than `most` bytes, as sent or decoded; no more than that is ever held.
+        BodyTooLong: more than `most` bytes, as sent or decoded; hardly more is ever held.
+        UnreadableEncoding, BodyCutShort: see `unpacked`.
+    """
+    if (reply.length or 0) > most:
+        raise BodyTooLong(reply.url, most, _SMALLER)
+    body = bytearray()
+    async for block in unpacked(reply):
+        body += block
+        if max(len(body), reply.received) > most:
+            raise BodyTooLong(reply.url, most, _SMALLER)
+    return bytes(body)
+
+
+async def unpacked(reply: Reply) -> AsyncIterator[bytes]:
+    """The body of `reply` as it comes, without its encoding, in blocks of a megabyte at most.
+
+    Raises:
         UnreadableEncoding: another encoding than gzip and deflate, or not what it says it is.
         BodyCutShort: the encoded data ends before it is complete.
     """
     encoding = responses.content_encoding(reply.headers)
     if encoding not in {"", "gzip", "x-gzip", "deflate"}:
         raise UnreadableEncoding(reply.url, encoding)
-    if (reply.length or 0) > most:
-        raise BodyTooLong(reply.url, most, _SMALLER)
-    body = bytearray()
-    unpack = _Unpacker(reply, encoding, most) if encoding else None
+    unpack = _Unpacker(reply.url, encoding) if encoding else None
     async for block in reply.blocks():
-        if reply.received > most:
-            raise BodyTooLong(reply.url, most, _SMALLER)
         if unpack is None:
-            body += block
+            yield block
         else:
-            unpack.feed(block, body)
+            for piece in unpack.pieces(block):
+                yield piece
     if unpack is not None and not unpack.complete:
         raise BodyCutShort(reply.url, reply.received, reply.length, f"its {encoding} has no end")
-    return bytes(body)
 
 
 class _Unpacker:
     """Unpacks as bytes come: gzip of one or more members, deflate with or without zlib's frame."""
 
-    def __init__(self, reply: Reply, encoding: str, most: int) -> None:
-        self._url = reply.url
+    def __init__(self, url: str, encoding: str) -> None:
+        self._url = url
         self._encoding = encoding
-        self._most = most
         self._inner = zlib.decompressobj(31) if "gzip" in encoding else None
         self._begun = False
 
@@ -62,8 +73,8 @@ class _Unpacker:
         """Whether the data has come to an end; none at all is an empty body."""
         return not self._begun or (self._inner is not None and self._inner.eof)
 
-    def feed(self, data: bytes, into: bytearray) -> None:
-        """Append what `data` unpacks to."""
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What `data` unpacks to."""
         while data:
             if self._inner is None:
                 # RFC 9110 means zlib's frame, some servers send the bare stream
@@ -75,9 +86,7 @@ class _Unpacker:
                 self._inner = zlib.decompressobj(31)
             self._begun = True
             try:
-                into += self._inner.decompress(data, min(_STEP, self._most - len(into) + 1))
+                yield self._inner.decompress(data, _STEP)
             except zlib.error:
                 raise UnreadableEncoding(self._url, self._encoding, "it is damaged") from None
-            if len(into) > self._most:
-                raise BodyTooLong(self._url, self._most, _SMALLER)
             data = self._inner.unconsumed_tail or self._inner.unused_data

@@ -9,7 +9,7 @@ Intervals are half-open: (0, 3) are the first three bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Interval = tuple[int, int]
 
@@ -74,11 +74,16 @@ class Work:
     """What one connection fetches: from `at`, which moves on, to `stop`.
 
     `stop` is None while nobody knows where the file ends, and comes nearer when another connection
-    takes the end of the work over.
+    takes the end of the work over. `start` is where it began: what lies between that and `at` has
+    arrived, but not all of it may be written yet.
     """
 
     at: int
     stop: int | None = None
+    start: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = self.at
 
     @property
     def left(self) -> int:
@@ -109,7 +114,7 @@ class Sharing:
         """
         free = done.missing(self._total)
         for held in self._held:
-            free = free.without(held.at, max(held.at, held.stop or 0))
+            free = free.without(held.start, max(held.at, held.stop or 0))
         if free.intervals:
             work = Work(*free.intervals[0])
         else:
