@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 FIRST_WAIT = 1.0
-LONGEST_WAIT = 64.0
+DOUBLINGS = 6
+LONGEST_WAIT = FIRST_WAIT * 2**DOUBLINGS
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ def wait_before(barren: int, asked: float | None, chance: float) -> float:
     1, 2, 4 s and so on, each longer by up to itself as `chance` (0 to 1) has it, so that many who
     failed together do not return together. What the server asked for is waited at least.
     """
-    backoff = min(FIRST_WAIT * 2 ** max(barren - 1, 0), LONGEST_WAIT)
+    backoff = FIRST_WAIT * 2 ** min(max(barren - 1, 0), DOUBLINGS)
     return max(backoff * (1 + chance), asked or 0.0)
 
 
@@ -76,8 +77,9 @@ async def retrying(
 
     async def bounded() -> Result:
         tally.made += 1
+        limit = asyncio.timeout(deadline.remaining)
         try:
-            async with asyncio.timeout(deadline.remaining) as limit:
+            async with limit:
                 return await attempt()
         except TimeoutError:
             if not limit.expired():

@@ -30,7 +30,7 @@ from ngsim_assets.storage.errors import StorageError
 
 FORMAT = 1
 FORGOTTEN_AFTER = 10
-"""Lengths of an opening after which an outage is history: the host starts with a clean sheet."""
+"""Lengths of an opening after which an outage is history: another one is the first again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,6 @@ class Breaker:
                 reason=self._reason,
                 worth_waiting=self._openings <= 1,
             )
-        if left <= -FORGOTTEN_AFTER * self._seconds:
-            self._close()
         return None
 
     def permit(self, url: str) -> Permit | asyncio.Event:
@@ -172,9 +170,10 @@ class Breaker:
     def _opened(self, error: TransferError) -> BreakerChanged:
         # a server that says when it wants to be asked again is not asked before
         seconds = max(self._seconds, error.retry_after or 0.0)
-        now = self._clock.wall()
-        self._openings += 1
-        self._until = self._clock.monotonic() + seconds
+        now, then = self._clock.wall(), self._clock.monotonic()
+        history = self._until is None or then >= self._until + FORGOTTEN_AFTER * self._seconds
+        self._openings = 1 if history else self._openings + 1
+        self._until = then + seconds
         self._reason = error.problem
         self.standing = OpenBreaker(
             self.host, now, now + seconds, seconds, self._openings, self._reason
@@ -217,6 +216,7 @@ class Breakers:
         self._seconds = seconds
         self._clock = clock or Clock()
         self._hosts: dict[str, Breaker] = {}
+        self._writing = asyncio.Lock()
 
     def of(self, host: str) -> Breaker:
         """The breaker of `host`, as this process or an earlier one left it."""
@@ -238,13 +238,15 @@ class Breakers:
         """
         if self._folder is None:
             return
-        path, standing = _path(self._folder, host), self.of(host).standing
-        with suppress(StorageError, OSError):
-            if standing is None:
-                path.unlink(missing_ok=True)
-            else:
-                content = json.dumps({"format": FORMAT, **asdict(standing)}, indent=1)
-                await asyncio.to_thread(write_atomically, path, content)
+        path = _path(self._folder, host)
+        async with self._writing:
+            found = self.of(host).standing
+            with suppress(StorageError, OSError):
+                if found is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    content = json.dumps({"format": FORMAT, **asdict(found)}, indent=1)
+                    await asyncio.to_thread(write_atomically, path, content)
 
 
 def standing(folder: Path, *, now: float | None = None) -> list[OpenBreaker]:

@@ -72,7 +72,7 @@ class HttpClient:
 
     Args:
         limits: what may be taken. breakers: of the hosts. tell: is told of retries and breakers.
-        secrets: headers that only one host gets, by `responses.host_of` its address. They are
+        secrets: headers that only one host gets, by `host`, `host:port` or its address. They are
             sent over TLS, or to this machine, and never after a redirect to elsewhere.
         clock: for waits.
     """
@@ -89,7 +89,10 @@ class HttpClient:
         self.limits = limits
         self._breakers = breakers
         self._tell = tell
-        self._secrets = {host.lower(): dict(given) for host, given in (secrets or {}).items()}
+        self._secrets = {
+            responses.host_of(host if "://" in host else f"https://{host}"): dict(given)
+            for host, given in (secrets or {}).items()
+        }
         self._clock = clock or Clock()
         self._slots = Slots(limits)
         self._session: aiohttp.ClientSession | None = None
@@ -145,11 +148,15 @@ class HttpClient:
                     reply = Reply(response, self.limits, lambda e, p=permit: self._settle(p, e))
                     try:
                         yield reply
+                    except Exception:
+                        # whatever its reader makes of it, the host has answered
+                        await self._settle(permit, None)
+                        raise
                     finally:
                         reply.close()
                     await self._settle(permit, None)
                     return
-            if host_and_scheme(onward) != host_and_scheme(target):
+            if _origin(onward) != _origin(target):
                 for name in _CREDENTIALS:
                     given.popall(name, None)
             target = onward
@@ -348,8 +355,7 @@ class HttpClient:
             await self._tell(change)
 
 
-def host_and_scheme(url: URL) -> tuple[str, str]:
-    """The origin of `url`."""
+def _origin(url: URL) -> tuple[str, str]:
     return url.scheme, responses.host_of(url)
 
 
@@ -390,4 +396,10 @@ def _proxy(target: URL) -> str | None:
     """
     if target.host is None or proxy_bypass(target.host):
         return None
-    return getproxies().get(target.scheme)
+    proxy = getproxies().get(target.scheme)
+    if proxy is None:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        raise BadAddress(proxy, "only http(s) proxies can be used")
+    return proxy

@@ -24,9 +24,12 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})", re.IGNORECASE)
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\uffff]*")')
-_HTML = re.compile(rb"(<\?xml[^>]*\?>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b")
+_HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b")
+_AHEAD_OF_HTML = ((b"<?xml", b"?>"), (b"<!--", b"-->"))
 _SECRET_NAME = re.compile(
-    r"token|key|secret|passw|pwd|signature|^sig$|auth|credential|session|code", re.IGNORECASE
+    r"token|secret|passw|pwd|signature|credential|^auth|^(sig|key|code)$"
+    r"|(api|app|access|account|private|subscription)[-_.]?(key|code)",
+    re.IGNORECASE,
 )
 _REDACTED = "REDACTED"
 
@@ -137,6 +140,9 @@ def content_encoding(headers: Mapping[str, str]) -> str:
 def looks_like_html(start: bytes) -> bool:
     """Whether a body that starts so is a page for people, whatever its headers call it."""
     text = start[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for opening, closing in _AHEAD_OF_HTML:
+        while text.startswith(opening) and closing in text:
+            text = text.partition(closing)[2].lstrip()
     return _HTML.match(text) is not None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from ngsim_assets.acquisition.events import Event
 from ngsim_assets.acquisition.sources import Resource
@@ -32,13 +33,15 @@ class Server:
 
     Attributes:
         url: of its root, without a slash at the end. host: as breakers and secrets name it.
-        requests: that came, in order. times: when, monotonic. most: requests at the same time.
+        requests: that came, in order. times: when, monotonic. ends: of their answers. now:
+            requests under way. most: of them at the same time.
     """
 
     url: str
     host: str
     requests: list[web.Request] = field(default_factory=list[web.Request])
     times: list[float] = field(default_factory=list[float])
+    ends: list[float] = field(default_factory=list[float])
     now: int = 0
     most: int = 0
 
@@ -66,6 +69,7 @@ async def serving(
             return await handler(request)
         finally:
             server.now -= 1
+            server.ends.append(time.monotonic())
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", counted)
@@ -105,7 +109,7 @@ def client_of(
     breakers: Breakers | None = None,
     tell: Told | None = None,
     clock: Clock | None = None,
-    **secrets: object,
+    secrets: Mapping[str, Mapping[str, SecretStr]] | None = None,
 ) -> HttpClient:
     """A client whose breakers remember nothing."""
     return HttpClient(
@@ -113,5 +117,5 @@ def client_of(
         breakers=breakers or Breakers(None, failures=limits.breaker_failures),
         tell=tell or Told(),
         clock=clock,
-        **secrets,
+        secrets=secrets,
     )
