@@ -9,6 +9,7 @@ Belongs here: finding and using that start. Does not belong here: reading of mes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -100,19 +101,20 @@ def placed(messages: Iterable[Message], clock: SessionClock | None) -> Iterator[
 _EXACT = frozenset({"CarData", "Position", "Heartbeat", "ExtrapolatedClock"})
 
 
+_STAMP = re.compile(r'"(?:Utc|Timestamp)"\s*:\s*"([^"]{10,40})"')
+
+
 def _told(payload: Json) -> Iterator[datetime]:
     """Times a message carries: its own, and those of what it lists."""
-    listed = [
-        item
-        for name in ("Messages", "Entries", "Position")
-        for _, item in elements(at(payload, name))
-    ]
+    if isinstance(payload, str):
+        yield from (moment for found in _STAMP.finditer(payload) if (moment := utc(found[1])))
+        return
+    listed = [item for _, item in elements(at(payload, "Messages"))]
     for item in [payload, *listed]:
-        for name in ("Utc", "Timestamp"):
-            told = at(item, name)
-            moment = utc(told) if isinstance(told, str) else None
-            if moment is not None:
-                yield moment
+        told = at(item, "Utc")
+        moment = utc(told) if isinstance(told, str) else None
+        if moment is not None:
+            yield moment
 
 
 def _latest(starts: list[float]) -> float | None:

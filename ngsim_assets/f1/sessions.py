@@ -156,7 +156,7 @@ def _session(
     local = (begins + shift).date()
     return SessionInfo(
         key=SessionKey.of(local, meeting_name, name),
-        kind=_kind(kind or name),
+        kind=kind_of(kind or name),
         name=name,
         meeting=meeting_name,
         location=location,
@@ -171,7 +171,8 @@ def _session(
     )
 
 
-def _kind(told: str) -> Kind:
+def kind_of(told: str) -> Kind:
+    """The kind of a session by its name or type, `Sprint Shootout` or `practice-1`."""
     lowered = told.lower()
     if "qualifying" in lowered or "shootout" in lowered:
         return "qualifying"

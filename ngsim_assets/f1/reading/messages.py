@@ -26,6 +26,7 @@ Reason = Literal[
     "other_session",
     "out_of_order",
     "too_large",
+    "unfoldable",
     "unknown_topic",
 ]
 """Why a line is no message.
@@ -41,6 +42,7 @@ no_time: a message without a time where the feed always has one.
 other_session: a row of a session that was not asked for.
 out_of_order: a change older than one of its topic that was already handed on.
 too_large: a line, or what it inflates to, over the limit.
+unfoldable: a change that does not fit what it is to change.
 unknown_topic: a topic that formats.py does not list.
 """
 
@@ -59,6 +61,7 @@ class Message:
         content: the message as it was delivered.
         file, line: where it stands, counted from 1.
         snapshot: whether it is the whole state of its topic and no change of it.
+        part: its place in its line, from 0; only frames of the hub hold several.
     """
 
     session: str
@@ -70,6 +73,7 @@ class Message:
     file: str
     line: int
     snapshot: bool = False
+    part: int = 0
 
     @property
     def feed(self) -> str:

@@ -58,22 +58,22 @@ class RecordingReader:
             delivered = read_literal(_text(body))
             alone = isinstance(delivered, list)
             return [
-                self._item(part, content if alone else _content_of(part, content), row)
-                for part in _parts(delivered)
+                self._item(part, content if alone else _content_of(part, content), row, place)
+                for place, part in enumerate(_parts(delivered))
             ]
         except Unusable as why:
             cut = not whole and why.reason in ("damaged_json", "not_text")
             return [self._aside(why, "cut_short" if cut else None, content, row)]
 
-    def _item(self, part: _Part | Unusable, content: str, row: int) -> Item:
+    def _item(self, part: _Part | Unusable, content: str, row: int, place: int) -> Item:
         if isinstance(part, Unusable):
             return self._aside(part, None, content, row)
         try:
-            return self._message(part, content, row)
+            return self._message(part, content, row, place)
         except Unusable as why:
             return self._aside(why, None, content, row)
 
-    def _message(self, part: _Part, content: str, row: int) -> Message:
+    def _message(self, part: _Part, content: str, row: int, place: int) -> Message:
         payload = payload_of(part.topic, part.delivered)
         wrong = None
         if not part.snapshot:
@@ -91,6 +91,7 @@ class RecordingReader:
             self._file,
             row,
             part.snapshot,
+            place,
         )
 
     def _aside(
