@@ -93,7 +93,9 @@ class SchemaChange:
             )
             if names
         ]
-        return f"its columns changed, schema version {self.number}; {'; '.join(parts)}" * bool(parts)
+        return f"its columns changed, schema version {self.number}; {'; '.join(parts)}" * bool(
+            parts
+        )
 
 
 @dataclass(frozen=True, slots=True)

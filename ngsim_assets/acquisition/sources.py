@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from ngsim_assets.acquisition.session import Session
 
 
@@ -99,6 +101,10 @@ class AsyncDataSource(ABC):
     """
 
     name: str
+
+    def secrets(self) -> Mapping[str, Mapping[str, SecretStr]]:
+        """Headers that only one host gets, by host and port: `{"example.org": {"X-Token": …}}`."""
+        return {}
 
     @abstractmethod
     def discover(self, session: Session) -> AsyncIterator[Resource]:

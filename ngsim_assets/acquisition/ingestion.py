@@ -1,0 +1,386 @@
+"""One source from discovery to its result, whatever happens on the way.
+
+Belongs here: the steps of a source and of each of its resources, what their failures mean. Does
+not belong here: several sources (pipeline.py), requests and files (session.py, store.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from ngsim_assets.acquisition.errors import (
+    DamagedRecord,
+    DiscoveryTimedOut,
+    NothingFetched,
+    SourceFault,
+    TooManyResources,
+    UnusableName,
+)
+from ngsim_assets.acquisition.events import (
+    ArtifactStored,
+    Degraded,
+    SourceFinished,
+    SourceStarted,
+    Warned,
+)
+from ngsim_assets.acquisition.results import IngestionResult, Outcome, ResourceStatus
+from ngsim_assets.acquisition.session import Session
+from ngsim_assets.acquisition.sources import Artifact, AsyncDataSource, Resource
+from ngsim_assets.acquisition.store import DownloadStore, Held
+from ngsim_assets.acquisition.telling import Tally, Telling
+from ngsim_assets.acquisition.transfer.errors import DeadlineExceeded
+from ngsim_assets.acquisition.transfer.limits import Clock, Deadline
+from ngsim_assets.acquisition.transfer.threads import ended, in_thread, started
+from ngsim_assets.acquisition.workplaces import Workplace
+from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from ngsim_assets.acquisition.transfer.client import HttpClient
+
+Item = TypeVar("Item")
+
+RESOURCES = 20_000
+"""That a source may offer; one that offers more does not end."""
+
+_LOOK_AGAIN = 0.2
+"""Seconds after which a place that another process holds is asked for again."""
+
+
+class Ingestion:
+    """One source in one run of a pipeline.
+
+    Attributes:
+        result: when it has ended, however it did.
+    """
+
+    def __init__(
+        self,
+        source: AsyncDataSource,
+        *,
+        select: Callable[[Resource], bool],
+        client: HttpClient,
+        store: DownloadStore,
+        settings: Settings,
+        telling: Telling,
+        clock: Clock,
+    ) -> None:
+        self.result: IngestionResult | None = None
+        self._source = source
+        self._name = source.name
+        self._select = select
+        self._client = client
+        self._store = store
+        self._settings = settings
+        self._telling = telling
+        self._clock = clock
+        self._found: list[Resource] = []
+        self._outcomes: dict[str, Outcome] = {}
+        self._warnings: list[str] = []
+        self._error: NgsimAssetsError | None = None
+        self._offered = 0
+        self._discover_seconds = 0.0
+
+    async def run(self) -> None:
+        """Ingest all that is selected; raises nothing but a cancellation."""
+        began = self._clock.monotonic()
+        cancelled = True
+        await self._telling.tell(SourceStarted(self._name))
+        try:
+            await self._discover()
+            await self._fetch_all()
+            await self._go_without()
+            cancelled = False
+        except Exception as error:
+            cancelled = False
+            self._error = self._error or _named(error, self._name, "ingesting")
+        finally:
+            total = self._clock.monotonic() - began
+            self.result = self._ended(total, cancelled=cancelled)
+            await self._telling.tell(SourceFinished(self.result))
+
+    def not_begun(self) -> None:
+        """Nobody wanted it any more before its turn came."""
+        self.result = IngestionResult(self._name, was_cancelled=True)
+
+    def _ended(self, total: float, *, cancelled: bool) -> IngestionResult:
+        never_begun = (Outcome(resource, "cancelled", attempts=0) for resource in self._found)
+        return IngestionResult(
+            source=self._name,
+            outcomes=tuple(
+                self._outcomes.get(outcome.resource.key, outcome) for outcome in never_begun
+            ),
+            discover_seconds=self._discover_seconds,
+            total_seconds=total,
+            source_warnings=tuple(self._warnings),
+            source_error=self._error,
+            was_cancelled=cancelled,
+        )
+
+    # discovery --------------------------------------------------------------------------------
+
+    async def _discover(self) -> None:
+        """What the source offers; where it fails, what it offered until then."""
+        deadline = self._deadline()
+        late = DiscoveryTimedOut(self._name, deadline.seconds)
+        found: dict[str, Resource] = {}
+        with self._timed() as seconds:
+            try:
+                async with (
+                    _within(deadline, late),
+                    _closing(self._source.discover(self._session(deadline))) as offers,
+                ):
+                    async for resource in offers:
+                        self._take(resource, found)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                self._error = _named(error, self._name, "discover")
+            except Exception as error:
+                self._error = _named(error, self._name, "discover")
+            finally:
+                self._discover_seconds = seconds()
+                self._found = list(found.values())
+        if not self._offered and self._error is None:
+            self._warnings.append("the source offers nothing")
+
+    def _take(self, resource: Resource, found: dict[str, Resource]) -> None:
+        self._offered += 1
+        if self._offered > RESOURCES:
+            found.clear()
+            raise TooManyResources(self._name, RESOURCES)
+        if resource.source != self._name:
+            raise UnusableName(f"{resource.source} {resource.key}", f"{self._name} offers it")
+        if resource.key in found:
+            self._warnings.append(f"{resource.key} is offered twice; the first one is used")
+        elif self._select(resource):
+            found[resource.key] = resource
+
+    async def _go_without(self) -> None:
+        """Where discovery failed, what was fetched earlier is used for what it did not tell."""
+        if self._error is None or isinstance(self._error, TooManyResources):
+            return
+        known = {resource.key for resource in self._found}
+        for resource in await in_thread(self._store.resources, self._name):
+            if resource.key not in known and self._select(resource):
+                tally = self._telling.tally(resource)
+                held = await self._held(resource)
+                if held is not None:
+                    self._found.append(resource)
+                    await self._use(resource, held, self._error.problem)
+                    self._note(resource, "cached", tally, held.artifacts)
+
+    # resources --------------------------------------------------------------------------------
+
+    async def _fetch_all(self) -> None:
+        queue = iter(self._found)
+        workers = min(len(self._found), self._settings.requests_at_once)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(queue))
+
+    async def _work(self, queue: Iterator[Resource]) -> None:
+        for resource in queue:
+            await self._ingest(resource)
+
+    async def _ingest(self, resource: Resource) -> None:
+        """Fetch `resource` if it is needed, and note how that ended."""
+        tally = self._telling.tally(resource)
+        deadline = self._deadline()
+        late = DeadlineExceeded(resource.url, deadline.seconds)
+        try:
+            async with _within(deadline, late):
+                with await self._place(resource) as place:
+                    session = self._session(deadline, place)
+                    status, artifacts = await self._brought(resource, session, tally)
+                    await in_thread(place.clear)
+        except asyncio.CancelledError as raised:
+            if _is_cancelled():
+                self._note(resource, "cancelled", tally)
+                raise
+            error = _named(raised, self._name, resource.key)
+        except Exception as raised:
+            error = _named(raised, self._name, resource.key)
+        else:
+            self._note(resource, status, tally, artifacts)
+            return
+        held = await self._held(resource)
+        if held is None:
+            self._note(resource, "failed", tally, error=error)
+        else:
+            await self._use(resource, held, error.problem)
+            self._note(resource, "cached", tally, held.artifacts, error=error)
+
+    async def _brought(
+        self, resource: Resource, session: Session, tally: Tally
+    ) -> tuple[ResourceStatus, tuple[Artifact, ...]]:
+        """Its files as they are now, fetched where they are not held in this version."""
+        with self._timed() as seconds:
+            try:
+                description = await self._source.describe(session, resource)
+            finally:
+                tally.describe_seconds = seconds()
+        held = await self._held(resource)
+        if held is not None and held.current and held.version == description.version != "":
+            await in_thread(self._store.confirm, resource, now=self._now())
+            return "unchanged", held.artifacts
+        change = await in_thread(self._store.schema_change, resource, description.columns)
+        if change.sentence:
+            await self._telling.tell(Warned(resource, change.sentence))
+        session.description, session.schema_version = description, change.number
+        artifacts: list[Artifact] = []
+        with self._timed() as seconds:
+            try:
+                async with _closing(self._source.fetch(session, resource, description)) as files:
+                    async for artifact in files:
+                        artifacts.append(artifact)
+                        took = session.seconds_of(artifact.name)
+                        await self._telling.tell(ArtifactStored(artifact, took))
+            finally:
+                tally.fetch_seconds = seconds()
+        if not artifacts:
+            raise NothingFetched(self._name, resource.key)
+        await in_thread(self._store.commit, resource, description, artifacts, now=self._now())
+        same = held is not None and held.current and _content(held.artifacts) == _content(artifacts)
+        return "unchanged" if same else "fetched", tuple(artifacts)
+
+    async def _place(self, resource: Resource) -> Workplace:
+        """The place of `resource`, when nobody else fetches it."""
+        waiting = False
+        while (place := await self._taken(resource)) is None:
+            if not waiting:
+                waiting = True
+                text = "somebody else fetches it now, this is waited for"
+                await self._telling.tell(Warned(resource, text))
+            await asyncio.sleep(_LOOK_AGAIN)
+        return place
+
+    async def _taken(self, resource: Resource) -> Workplace | None:
+        taking = started(self._store.workplace, resource)
+        try:
+            return await ended(taking)
+        except asyncio.CancelledError:
+            if taking.exception() is None and (place := taking.result()) is not None:
+                place.leave()  # taken while nobody wanted it any more
+            raise
+
+    async def _held(self, resource: Resource) -> Held | None:
+        """What there is of `resource`; nothing where that cannot be told, with a warning."""
+        try:
+            return await in_thread(self._store.held, resource.source, resource.key)
+        except DamagedRecord as error:
+            text = f"{error.problem}; what it names counts as not there"
+            await self._telling.tell(Warned(resource, text))
+        except UnusableName:
+            pass  # is why it failed
+        return None
+
+    async def _use(self, resource: Resource, held: Held, reason: str) -> None:
+        """Tell that what was fetched earlier is used."""
+        copy = f"the copy of {held.fetched_at:%Y-%m-%d %H:%M} UTC is used"
+        ages = f"{_span(self._now(), held.fetched_at)} old, last found current"
+        text = f"{reason}; {copy}, {ages} {_span(self._now(), held.checked_at)} ago"
+        await self._telling.tell(Degraded(resource, reason, held.artifacts))
+        await self._telling.tell(Warned(resource, text))
+
+    def _note(
+        self,
+        resource: Resource,
+        status: ResourceStatus,
+        tally: Tally,
+        artifacts: tuple[Artifact, ...] = (),
+        *,
+        error: NgsimAssetsError | None = None,
+    ) -> None:
+        self._outcomes[resource.key] = Outcome(
+            resource=resource,
+            status=status,
+            artifacts=artifacts,
+            received=tally.received,
+            attempts=tally.attempts,
+            describe_seconds=tally.describe_seconds,
+            fetch_seconds=tally.fetch_seconds,
+            warnings=tuple(tally.warnings),
+            error=error,
+        )
+
+    # ------------------------------------------------------------------------------------------
+
+    def _session(self, deadline: Deadline, place: Workplace | None = None) -> Session:
+        return Session(
+            self._name,
+            client=self._client,
+            store=self._store,
+            settings=self._settings,
+            deadline=deadline,
+            tell=self._telling.tell,
+            clock=self._clock,
+            place=place,
+        )
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._settings.deadline, self._clock)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall(), UTC)
+
+    @contextmanager
+    def _timed(self) -> Iterator[Callable[[], float]]:
+        began = self._clock.monotonic()
+        yield lambda: self._clock.monotonic() - began
+
+
+@asynccontextmanager
+async def _within(deadline: Deadline, late: NgsimAssetsError) -> AsyncIterator[None]:
+    """`late` is raised where the block is not done when `deadline` passes."""
+    limit = asyncio.timeout(deadline.remaining)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise late from None
+
+
+@asynccontextmanager
+async def _closing(items: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[Item]]:
+    """`items`, ended for certain when the block is: a generator left open goes on holding."""
+    try:
+        yield items
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end; a source may raise CancelledError by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _named(error: BaseException, source: str, doing: str) -> NgsimAssetsError:
+    """`error` if it is one that names its fix, else a SourceFault that it is the cause of."""
+    if isinstance(error, NgsimAssetsError):
+        return error
+    fault = SourceFault(source, doing, error)
+    fault.__cause__ = error
+    return fault
+
+
+def _content(artifacts: tuple[Artifact, ...] | list[Artifact]) -> list[tuple[str, str]]:
+    return sorted((artifact.name, artifact.sha256) for artifact in artifacts)
+
+
+def _span(now: datetime, then: datetime) -> str:
+    """How long ago, for people."""
+    seconds = max((now - then).total_seconds(), 0.0)
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,1 @@
+"""Who is told while sources are ingested: people, logs, metrics, Dagster."""
