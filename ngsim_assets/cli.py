@@ -23,6 +23,7 @@ from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.questions import AsJson, Key, known_recording
 from ngsim_assets.highway.stages import Platform, open_platform, store_unassigned
+from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage.errors import writing
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-commands.add_to(app)
+commands.add_to(app, runs.daemon)
 gallery.add_to(app)
 traffic_questions.add_to(app)
 
@@ -282,6 +283,7 @@ def main() -> None:
     """Entry point: every failure becomes one line and an exit code."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    logs.configure_from_environment()
     try:
         code = app(arguments, standalone_mode=False)
     except typer.Exit as stop:
@@ -292,12 +294,9 @@ def main() -> None:
         console.note("interrupted; what was finished is stored, run the same command again")
         code = 130
     except Exception as error:  # the last line of defence: one line instead of a traceback
-        show = getattr(error, "show", None)
-        if callable(show):  # usage errors know how to print themselves
-            show()
-            code = 2
-        else:
-            code = console.fail(error, debug=debug)
+        show = getattr(error, "show", None)  # usage errors know how to print themselves
+        usage = callable(show)
+        code = console.misused(error, show) if usage else console.fail(error, debug=debug)
     raise SystemExit(code or 0)
 
 

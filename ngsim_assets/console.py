@@ -155,6 +155,16 @@ def fail(error: BaseException, *, debug: bool) -> int:
     return code
 
 
+def misused(error: BaseException, show: Callable[[], object]) -> int:
+    """Say that a command was used wrongly, by `show`ing its usage to people; the exit code."""
+    if _teller is not None:
+        told = getattr(error, "format_message", lambda: str(error))()
+        _teller(told, error, False)
+    else:
+        show()
+    return 2
+
+
 def file_progress() -> Progress:
     """A progress display for bytes of files: rate, share, time left."""
     return _progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from ngsim_assets.highway.data_versions import table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import open_platform
 from ngsim_assets.highway.staleness import ASSETS, TOGETHER, Standing, standings
+from ngsim_assets.observability import heartbeats
+from ngsim_assets.observability.health import Check
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.errors import writing
@@ -78,7 +81,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     A fresh SQLite instance opened by several processes at once breaks for good, so opening is
     done under a lock.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
+    home = _home(settings)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         os.environ["DAGSTER_HOME"] = str(home)
@@ -99,6 +102,30 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             raise
     finally:
         instance.dispose()
+
+
+def daemon(settings: Settings) -> Check:
+    """Whether Dagster's daemon lives; cheap, and creates no instance where there is none.
+
+    Dagster is asked only where its heartbeats are not in the SQLite file of its home, and where it
+    matters which kinds of daemon it wants: parts of what runs may have been switched off.
+    """
+    home = _home(settings)
+    try:
+        beats = heartbeats.recorded(home)
+        certain = not heartbeats.is_elsewhere(home) and not heartbeats.depends_on_required(beats)
+    except sqlite3.Error:  # of another release, or locked: Dagster says what is wrong with it
+        certain, beats = False, {}
+    if certain:
+        return heartbeats.judged(beats)
+    with open_instance(settings) as instance:
+        told = {
+            kind: heartbeats.Heartbeat(
+                beat.timestamp, beat.errors[0].message.strip() if beat.errors else ""
+            )
+            for kind, beat in instance.get_daemon_heartbeats().items()
+        }
+        return heartbeats.judged(told, instance.get_required_daemon_types())
 
 
 def register(settings: Settings, instance: dg.DagsterInstance) -> None:
@@ -320,6 +347,11 @@ def _remember(settings: Settings, recording: str, error: RunFailed) -> None:
 
 def _resolve(settings: Settings, recording: str, steps: Sequence[str]) -> None:
     failures.resolve(settings, recording, steps)
+
+
+def _home(settings: Settings) -> Path:
+    """Where Dagster's instance is."""
+    return Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
 
 
 def _instance_configuration() -> str:

@@ -25,6 +25,7 @@ from ngsim_assets.highway import (
     report_questions,
     reporting,
     scores,
+    serve_command,
     stages,
     status_questions,
     version_questions,
@@ -47,13 +48,14 @@ _LAYOUTS: Mapping[str, LayoutName] = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands of this module on `app`."""
+def add_to(app: typer.Typer, daemon: status_questions.Daemon) -> None:
+    """Register the commands of this module on `app`; `daemon` tells whether Dagster's lives."""
     app.command(epilog="Example: ngsim simulate us101.txt --format txt --minutes 15")(simulate)
     app.command(epilog="Example: ngsim check trajectories-0750am-0805am.txt")(check)
     report_questions.add_to(app)
     questions.add_to(app)
-    status_questions.add_to(app)
+    status_questions.add_to(app, daemon)
+    serve_command.add_to(app, daemon)
     lineage_questions.add_to(app)
     scores.add_to(app)
     migration_commands.add_to(app)

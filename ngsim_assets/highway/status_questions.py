@@ -6,8 +6,7 @@ out of date (staleness.py), what is damaged (verification.py), how big anything 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -15,11 +14,20 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import failures, incoming, model, overview, rollback, stages
+from ngsim_assets.highway import (
+    failures,
+    health,
+    incoming,
+    model,
+    overview,
+    rollback,
+    stages,
+)
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.questions import AsJson, known_recording
 from ngsim_assets.highway.staleness import Standing
 from ngsim_assets.highway.verification import DamageFound, to_verify
+from ngsim_assets.observability.health import Check
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage.versions import DataVersionManager
 
@@ -36,19 +44,27 @@ class NoSuchTable(NgsimAssetsError):
         super().__init__(f"no table {name}", f"there are: {', '.join(model.TABLES)}")
 
 
-def add_to(app: typer.Typer) -> None:
+Daemon = Callable[[Settings], Check]
+"""Tells whether Dagster's daemon lives."""
+
+
+def add_to(app: typer.Typer, daemon: Daemon) -> None:
     """Register the commands of this module on `app`."""
-    app.command(epilog="Example: ngsim status --json")(status)
+
+    @app.command(epilog="Example: ngsim status --json")
+    def status(as_json: AsJson = False) -> None:
+        """What is stored and out of date and why, what failed, which files wait, what it all takes.
+
+        First what must hold for anything to be done: the disk, the daemon, the hosts that data
+        comes from. Damage is noticed as far as it can be without reading: files that are missing
+        or of another size. ngsim verify reads everything.
+        """
+        _status(load_settings(), daemon, as_json=as_json)
+
     app.command(epilog="Example: ngsim verify 'us-101|2005-06-15T0750'")(verify)
 
 
-def status(as_json: AsJson = False) -> None:
-    """What is stored and out of date and why, what failed, which files wait, what it all takes.
-
-    Damage is noticed as far as it can be without reading: files that are missing or of another
-    size. ngsim verify reads everything.
-    """
-    settings = load_settings()
+def _status(settings: Settings, daemon: Daemon, *, as_json: bool) -> None:
     platform = stages.open_platform(settings)
     recordings = _recordings(platform)
     failed = failures.standing(settings)
@@ -59,15 +75,14 @@ def status(as_json: AsJson = False) -> None:
     storage = [
         {"table": table.name, **asdict(manager.use(table))} for table in model.TABLES.values()
     ]
-    existing = next(
-        folder for folder in (settings.data, *settings.data.absolute().parents) if folder.exists()
-    )
-    free = shutil.disk_usage(existing).free
+    disk, breakers = health.disk(settings), health.breakers(settings)
+    platform_itself = (disk, daemon(settings), breakers, health.downloads(settings))
     if as_json:
         console.print_json(
             {
                 "data": str(settings.data.resolve()),
-                "disk_free_bytes": free,
+                "disk_free_bytes": disk.data["free_bytes"],
+                **{check.name: check.summary() for check in platform_itself},
                 "recordings": recordings,
                 "summary_is_current": overview.summary_is_current(platform),
                 "failed_builds": [failure.summary() for failure in failed],
@@ -78,7 +93,9 @@ def status(as_json: AsJson = False) -> None:
             }
         )
         return
-    console.note(f"data: {settings.data.resolve()} ({free / 1e9:,.1f} GB free)")
+    console.note(f"data: {settings.data.resolve()}")
+    for check in platform_itself:
+        console.note(_told(check))
     console.print_table("Recordings", [_counts(row) for row in recordings])
     if stale := [_why_stale(row) for row in recordings if row["stale"] or row["held"]]:
         console.print_table("Out of date, or held", stale)
@@ -143,12 +160,14 @@ def _recordings(platform: stages.Platform) -> list[dict[str, Any]]:
     live = overview.LiveTables(platform)
     summaries = overview.recording_summaries(platform, keys, live)
     found = overview.standings_of(platform, keys, live)
+    successes = health.last_success(found)
     return [
         {
             **summaries[key],
             "stale": [standing.table.name for standing in found[key] if standing.reasons],
             "why": _why(found[key]),
             "held": [standing.table.name for standing in found[key] if standing.held],
+            "last_success": successes[str(key)],
         }
         for key in keys
     ]
@@ -163,7 +182,15 @@ def _why(found: Sequence[Standing]) -> list[dict[str, str]]:
 
 
 def _counts(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in {"stale", "why", "held"}}
+    hidden = {"stale", "why", "held", "last_success"}
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    newest = max((str(told["time"]) for told in row["last_success"].values()), default="")
+    return {**shown, "last built (UTC)": newest.removesuffix("+00:00").replace("T", " ")}
+
+
+def _told(check: Check) -> str:
+    """A check's line: its status stands in front where it is not well."""
+    return f"{check.name}: {'' if check.status == 'ok' else f'{check.status}: '}{check.detail}"
 
 
 def _why_stale(row: dict[str, Any]) -> dict[str, Any]:
