@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from ngsim_assets.highway.formats import REQUIRED, canonical_column
 from ngsim_assets.highway.official.counting import Lines
-from ngsim_assets.highway.official.errors import OtherHeader, RowsMissing, TruncatedAnswer
+from ngsim_assets.highway.official.errors import (
+    OtherHeader,
+    PortalError,
+    RowsMissing,
+    TruncatedAnswer,
+)
 from ngsim_assets.highway.official.queries import Page
 from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.errors import writing
@@ -74,6 +79,10 @@ class PageFolder:
         """Whether `page` is there."""
         return self.path(page).exists()
 
+    def size(self, pages: Iterable[Page]) -> int:
+        """Bytes of `pages`, all of which are there."""
+        return sum(self.path(page).stat().st_size for page in pages)
+
     def keep(self, page: Page, body: bytes) -> None:
         """Keep a body as `page`, if it is all of it.
 
@@ -81,7 +90,7 @@ class PageFolder:
         """
         lines = Lines()
         lines.add(body)
-        _refuse_other_content(self._url, page.name, lines.header)
+        refuse_other_content(self._url, page.name, lines.header)
         if lines.rows >= page.limit:
             raise TruncatedAnswer(self._url, page.name, page.limit)
         if lines.rows != page.rows:
@@ -97,7 +106,10 @@ class PageFolder:
         rows = file.read(place[1])
         if len(rows) != place[1] or rows.count(b"\n") != page.rows:
             return False
-        self.keep(page, index.header + rows)
+        try:
+            self.keep(page, index.header + rows)
+        except PortalError:  # the index is of something else
+            return False
         return True
 
     def put_together(self, pages: Sequence[Page], target: Path) -> Index:
@@ -127,7 +139,7 @@ class PageFolder:
         return Index("", header, places)
 
 
-def _refuse_other_content(url: str, what: str, header: str) -> None:
+def refuse_other_content(url: str, what: str, header: str) -> None:
     """OtherHeader where the columns are not there without which a row says nothing."""
     named = {canonical_column(cell.strip('"')) for cell in header.split(",")}
     if not named.issuperset(REQUIRED):

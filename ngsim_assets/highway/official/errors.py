@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ngsim_assets.acquisition.errors import AcquisitionError
+from ngsim_assets.acquisition.transfer.errors import WrongHash
 from ngsim_assets.errors import NgsimAssetsError
 
 _AGAIN = "run the same command again; what was downloaded so far is kept"
@@ -99,3 +100,26 @@ class UnusableArchive(PortalError):
         self.name = name
         self.error = error
         super().__init__(f"{name} was downloaded, but {error.problem}", error.fix)
+
+
+class NoRows(PortalError):
+    """A selection that no row meets."""
+
+    def __init__(self, url: str, condition: str) -> None:
+        self.condition = condition
+        super().__init__(
+            f"{url}: no row meets {condition}", "check --where, and that NGSIM_PORTAL is right"
+        )
+
+
+class NotTheKnownArchive(WrongHash):
+    """The portal has another archive of a site than the one that is known; nothing was kept."""
+
+    transient = False
+
+    def __init__(self, url: str, name: str, expected: str, seen: str) -> None:
+        super().__init__(url, "another", expected)
+        self.name = name
+        self.problem = f"{name} is not the one that is known (SHA-256 {expected}...): {seen}"
+        self.fix = "if its publisher has replaced it, take it by --accept-new"
+        self.args = (f"{self.problem} ({self.fix})",)

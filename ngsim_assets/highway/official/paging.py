@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ngsim_assets.acquisition.sources import Resource
+from ngsim_assets.acquisition.transfer.threads import in_thread
 from ngsim_assets.highway.official.assembly import Index, PageFolder
 from ngsim_assets.highway.official.errors import (
     RowsMissing,
@@ -160,9 +161,13 @@ class Paging:
     async def _fetch_pages(self, plan: Plan, earlier: Earlier | None) -> None:
         missing = [page for page in plan.pages if not self._folder.has(page)]
         if earlier is not None and missing:
-            missing = await asyncio.to_thread(self._without_unchanged, missing, earlier)
+            missing = await in_thread(self._without_unchanged, missing, earlier)
+        there = self._folder.size(set(plan.pages) - set(missing))
+        fetched = plan.rows - sum(page.rows for page in missing)
+        under_way = _UnderWay(self._session, self._resource, plan.rows, fetched, there)
+        await under_way.begin()
         waiting = iter(missing)
-        workers = [asyncio.create_task(self._work(waiting)) for _ in range(_AT_ONCE)]
+        workers = [asyncio.create_task(self._work(waiting, under_way)) for _ in range(_AT_ONCE)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -174,12 +179,43 @@ class Paging:
         with earlier.path.open("rb") as file:
             return [page for page in pages if not self._folder.keep_from(page, earlier.index, file)]
 
-    async def _work(self, waiting: Iterator[Page]) -> None:
+    async def _work(self, waiting: Iterator[Page], under_way: _UnderWay) -> None:
         for page in waiting:
             got = await self._session.get(
-                self._resource,
-                self._addresses.rows,
-                params=self._selection.page(page),
-                part=page.name,
+                self._resource, self._addresses.rows, params=self._selection.page(page)
             )
-            await asyncio.to_thread(self._folder.keep, page, got.body)
+            await in_thread(self._folder.keep, page, got.body)
+            await under_way.received(page, len(got.body))
+
+
+class _UnderWay:
+    """How far the pages are, told as one part whose size is estimated from its rows."""
+
+    def __init__(
+        self, session: Session, resource: Resource, rows: int, fetched: int, there: int
+    ) -> None:
+        self._session = session
+        self._resource = resource
+        self._name = f"{rows:,} rows"
+        self._rows = rows
+        self._fetched = fetched
+        self._bytes = there
+
+    async def begin(self) -> None:
+        """What earlier attempts left is no news."""
+        await self._session.begin(self._resource, self._name, self._total, self._bytes)
+
+    async def received(self, page: Page, size: int) -> None:
+        """One more page is on the disk."""
+        self._fetched += page.rows
+        self._bytes += size
+        await self._session.progress(self._resource, self._name, self._bytes, self._total)
+
+    @property
+    def _total(self) -> int | None:
+        if self._fetched >= self._rows:
+            return self._bytes
+        # only what is complete may have its size as its total
+        if not self._fetched:
+            return None
+        return max(round(self._bytes * self._rows / self._fetched), self._bytes + 1)
