@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from ngsim_assets.acquisition.sources import Artifact, Resource
 
 if TYPE_CHECKING:
-    from ngsim_assets.acquisition.results import IngestionResult
+    from ngsim_assets.acquisition.results import IngestionResult, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,13 @@ class ArtifactStored:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceFinished:
+    """A resource is done, however it ended."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFinished:
     """A source is done, however it ended."""
 
@@ -108,6 +115,7 @@ Event = (
     | Degraded
     | Warned
     | ArtifactStored
+    | ResourceFinished
     | SourceFinished
 )
 

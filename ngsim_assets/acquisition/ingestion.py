@@ -23,6 +23,7 @@ from ngsim_assets.acquisition.errors import (
 from ngsim_assets.acquisition.events import (
     ArtifactStored,
     Degraded,
+    ResourceFinished,
     SourceFinished,
     SourceStarted,
     Warned,
@@ -89,8 +90,8 @@ class Ingestion:
         """Ingest all that is selected; raises nothing but a cancellation."""
         began = self._clock.monotonic()
         cancelled = True
-        await self._telling.tell(SourceStarted(self._name))
         try:
+            await self._telling.tell(SourceStarted(self._name))
             await self._discover()
             await self._fetch_all()
             await self._go_without()
@@ -171,8 +172,8 @@ class Ingestion:
                 held = await self._held(resource)
                 if held is not None:
                     self._found.append(resource)
-                    await self._use(resource, held, self._error.problem)
-                    self._note(resource, "cached", tally, held.artifacts)
+                    await self._use(resource, held, self._error.problem, tally)
+                    await self._note(resource, "cached", tally, held.artifacts)
 
     # resources --------------------------------------------------------------------------------
 
@@ -200,20 +201,20 @@ class Ingestion:
                     await in_thread(place.clear)
         except asyncio.CancelledError as raised:
             if _is_cancelled():
-                self._note(resource, "cancelled", tally)
+                await self._note(resource, "cancelled", tally)
                 raise
             error = _named(raised, self._name, resource.key)
         except Exception as raised:
             error = _named(raised, self._name, resource.key)
         else:
-            self._note(resource, status, tally, artifacts)
+            await self._note(resource, status, tally, artifacts)
             return
         held = await self._held(resource)
         if held is None:
-            self._note(resource, "failed", tally, error=error)
+            await self._note(resource, "failed", tally, error=error)
         else:
-            await self._use(resource, held, error.problem)
-            self._note(resource, "cached", tally, held.artifacts, error=error)
+            await self._use(resource, held, error.problem, tally)
+            await self._note(resource, "cached", tally, held.artifacts, error=error)
 
     async def _brought(
         self, resource: Resource, session: Session, tally: Tally
@@ -279,15 +280,16 @@ class Ingestion:
             pass  # is why it failed
         return None
 
-    async def _use(self, resource: Resource, held: Held, reason: str) -> None:
+    async def _use(self, resource: Resource, held: Held, reason: str, tally: Tally) -> None:
         """Tell that what was fetched earlier is used."""
-        copy = f"the copy of {held.fetched_at:%Y-%m-%d %H:%M} UTC is used"
-        ages = f"{_span(self._now(), held.fetched_at)} old, last found current"
-        text = f"{reason}; {copy}, {ages} {_span(self._now(), held.checked_at)} ago"
+        ages = [_span(self._now(), moment) for moment in (held.fetched_at, held.checked_at)]
+        tally.warnings.append(
+            f"{reason}; the copy of {held.fetched_at:%Y-%m-%d %H:%M} UTC is used, {ages[0]} old,"
+            f" last found current {ages[1]} ago"
+        )
         await self._telling.tell(Degraded(resource, reason, held.artifacts))
-        await self._telling.tell(Warned(resource, text))
 
-    def _note(
+    async def _note(
         self,
         resource: Resource,
         status: ResourceStatus,
@@ -296,7 +298,7 @@ class Ingestion:
         *,
         error: NgsimAssetsError | None = None,
     ) -> None:
-        self._outcomes[resource.key] = Outcome(
+        outcome = self._outcomes[resource.key] = Outcome(
             resource=resource,
             status=status,
             artifacts=artifacts,
@@ -307,6 +309,7 @@ class Ingestion:
             warnings=tuple(tally.warnings),
             error=error,
         )
+        await self._telling.tell(ResourceFinished(outcome))
 
     # ------------------------------------------------------------------------------------------
 
