@@ -33,7 +33,6 @@ class FollowingHash:
         self._path = path
         self._descriptor = descriptor
         self._hash = hashlib.sha256()
-        self._buffer = memoryview(bytearray(_BUFFER))
         self._at = 0
         self._reach = 0
         self._given_up = False
@@ -64,8 +63,9 @@ class FollowingHash:
             await in_thread(self._read_on, min(self._reach, self._at + _TURN))
 
     def _read_on(self, stop: int) -> None:
+        buffer = memoryview(bytearray(min(_BUFFER, stop - self._at)))
         while self._at < stop and not self._given_up:
-            view = self._buffer[: min(_BUFFER, stop - self._at)]
+            view = buffer[: stop - self._at]
             read = os.preadv(self._descriptor, [view], self._at)
             if read == 0:
                 raise PartDisturbed(self._path, stop, self._at)

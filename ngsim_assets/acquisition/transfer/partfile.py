@@ -79,7 +79,7 @@ class PartFile:
         self._record = folder / "record.json"
         self._lock: int | None = None
         self._descriptor: int | None = None
-        self._saved = 0
+        self._recorded: tuple[Origin | None, Ranges] = (None, Ranges())
         self._saved_at = 0.0
         self._saving: asyncio.Task[None] | None = None
 
@@ -94,7 +94,7 @@ class PartFile:
             except BaseException:
                 self.__exit__(None, None, None)
                 raise
-        self._saved = self.done.bytes
+        self._recorded = (self.origin, self.done)
         self._saved_at = time.monotonic()
         return self
 
@@ -142,7 +142,7 @@ class PartFile:
             os.ftruncate(self.descriptor, 0)
         self.origin = origin
         self.done = Ranges()
-        self._saved = 0
+        self._recorded = (None, Ranges())
         self._saved_at = time.monotonic()
 
     async def forget(self) -> None:
@@ -167,15 +167,14 @@ class PartFile:
             if not self._saving.done():
                 return
             self._saving.result()
-        new = self.done.bytes - self._saved
+        new = self.done.bytes - self._recorded[1].bytes
         if new >= _SAVE_BYTES or (new and time.monotonic() - self._saved_at >= _SAVE_SECONDS):
             self._saving = asyncio.create_task(self._save())
 
     async def save(self) -> None:
         """Put what is there on the disk, and the record of it."""
         await self._settled()
-        if self.origin is not None:
-            await self._save()
+        await self._save()
 
     async def _settled(self) -> None:
         saving, self._saving = self._saving, None
@@ -183,15 +182,16 @@ class PartFile:
             await ended(saving)
 
     async def _save(self) -> None:
-        done = self.done
-        self._saved, self._saved_at = done.bytes, time.monotonic()
-        await in_thread(self._write_record, done)
+        state = (self.origin, self.done)
+        self._saved_at = time.monotonic()
+        if self.origin is not None and state != self._recorded:
+            await in_thread(self._write_record, self.origin, self.done)
+            self._recorded = state
 
-    def _write_record(self, done: Ranges) -> None:
-        assert self.origin is not None  # noqa: S101
+    def _write_record(self, origin: Origin, done: Ranges) -> None:
         with writing(self.body):
             os.fdatasync(self.descriptor)
-        record = {"format": FORMAT, **asdict(self.origin), "done": done.intervals}
+        record = {"format": FORMAT, **asdict(origin), "done": done.intervals}
         write_atomically(self._record, json.dumps(record, indent=1))
 
     def _read(self) -> tuple[Origin | None, Ranges]:

@@ -24,6 +24,7 @@ from ngsim_assets_tests.acquisition.transfer.misbehaving import (
 )
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>Maintenance</title></head><body>Sorry</body></html>"
+_OF_RANGES = {"other range", "other total", "multipart", "out of range"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Fault:
         return f"status {self.status}" if self.kind == "status" else self.kind
 
     async def befall(self, answer: Answer) -> Ending:
-        """Give `answer` with this fault."""
+        """Give `answer` with this fault; one of ranges first provokes a request for one."""
+        if self.kind in _OF_RANGES and answer.request.range is None:
+            return await _truncated(answer, self)
         return await FAULTS[self.kind](answer, self)
 
 
@@ -208,8 +211,8 @@ async def _endless(answer: Answer, fault: Fault) -> Ending:
     await answer.head(good.status, {**good.headers, "Transfer-Encoding": "chunked"})
     body = good.body
     while not answer.writer.transport.is_closing():
-        await _chunk(answer, body[:BLOCK] or b"x")
-        body = body[BLOCK:] + body[:BLOCK]
+        await _chunk(answer, body[:BLOCK].ljust(BLOCK))
+        body = body[BLOCK:]
     return Closed
 
 
@@ -252,6 +255,7 @@ async def _drip(answer: Answer, fault: Fault) -> Ending:
 
 async def _chunk(answer: Answer, block: bytes) -> None:
     answer.writer.write(b"%x\r\n%b\r\n" % (len(block), block))
+    answer.server.sent += len(block)
     await answer.writer.drain()
 
 

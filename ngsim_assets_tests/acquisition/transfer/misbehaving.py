@@ -86,7 +86,8 @@ class Server:
     """Serves `content` under every path; `faults` befall the requests in order.
 
     Attributes:
-        healthy: what befalls the requests after those, None: nothing. requests: all that came.
+        afterwards: what befalls the requests after those, None: nothing. requests: all that came.
+        befell: their faults, empty for none. versions: every content that it has had.
         validators: ETag and date that it sends. pace: how fast it sends. sent: bytes of bodies.
     """
 
@@ -101,6 +102,7 @@ class Server:
         pace: Pace | None = None,
     ) -> None:
         self.content = content
+        self.versions = [content]
         self.faults = list(faults)
         self.afterwards = afterwards
         self.validators = {"ETag": '"v1"'} if validators is None else validators
@@ -130,6 +132,7 @@ class Server:
     def change(self) -> None:
         """The file is another one from now on, of the same size."""
         self.content = bytes(255 - byte for byte in self.content[:1000]) + self.content[1000:]
+        self.versions.append(self.content)
         self.validators = {**self.validators, "ETag": f'"v{len(self.requests) + 2}"'}
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
