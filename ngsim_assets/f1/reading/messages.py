@@ -103,6 +103,13 @@ class SetAside:
 Item = Message | SetAside
 
 
+def set_aside(message: Message, reason: Reason, detail: str) -> SetAside:
+    """A message that cannot be used, and why."""
+    return SetAside(
+        message.session, reason, detail, message.topic, message.content, message.file, message.line
+    )
+
+
 @dataclass(slots=True)
 class Reading:
     """What became of the lines of a feed.

@@ -25,7 +25,7 @@ from ngsim_assets.f1.model import (
 )
 from ngsim_assets.f1.origin import Origin, Row, frame
 from ngsim_assets.f1.race_control import deletions, messages
-from ngsim_assets.f1.reading.messages import Message, Reason, SetAside
+from ngsim_assets.f1.reading.messages import Message, Reason, SetAside, set_aside
 from ngsim_assets.f1.sessions import kind_of
 from ngsim_assets.f1.timing.assembly import LapAssembler
 from ngsim_assets.f1.timing.closing import ClosedLap
@@ -107,7 +107,7 @@ class SessionFold:
             try:
                 closed += self._fold(message)
             except _NotFolded as why:
-                self.account.aside.append(_aside(message, why.reason, str(why)))
+                self.account.aside.append(set_aside(message, why.reason, str(why)))
         self._closed += closed
         self.account.late = self._assembler.late
         return closed
@@ -289,18 +289,6 @@ class _NotFolded(ValueError):
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason: Reason = reason
         super().__init__(detail)
-
-
-def _aside(message: Message, reason: Reason, detail: str) -> SetAside:
-    return SetAside(
-        message.session,
-        reason,
-        detail,
-        message.topic,
-        message.content,
-        message.file,
-        message.line,
-    )
 
 
 def _closed_lap(told: Json) -> ClosedLap:
