@@ -17,7 +17,14 @@ import typer
 
 from ngsim_assets import __version__, console, runs
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import commands, gallery, overview, traffic_questions, watching
+from ngsim_assets.highway import (
+    commands,
+    download_commands,
+    gallery,
+    overview,
+    traffic_questions,
+    watching,
+)
 from ngsim_assets.highway import rollback as going_back
 from ngsim_assets.highway.arrival.intake_results import Intake
 from ngsim_assets.highway.keys import PartitionKey
@@ -171,6 +178,9 @@ def ingest(
     if failed or built.failed:
         broken = failed + len(built.failed)
         raise SomeFailed("files and recordings", broken, failed + len(taken) + len(keys))
+
+
+download_commands.add_to(app, ingest)
 
 
 @app.command(epilog="Example: ngsim build 'us-101|2005-06-15T0750' --force")

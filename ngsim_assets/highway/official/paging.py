@@ -7,10 +7,10 @@ belong here: which queries there are (queries.py), pages on disk (assembly.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ngsim_assets.acquisition.sources import Resource
 from ngsim_assets.acquisition.transfer.threads import in_thread
@@ -40,6 +40,16 @@ _AT_ONCE = 4
 """Pages asked for at the same time: each is some 10 MB of memory until it is on the disk."""
 
 
+class Asks(Protocol):
+    """What small answers can be had from: a session, or a client without one."""
+
+    async def get_json(
+        self, resource: Resource, url: str, *, params: Mapping[str, str] | None = None
+    ) -> object:
+        """The JSON at `url`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be fetched.
@@ -62,13 +72,13 @@ class Plan:
         return fingerprint([page.fingerprint for page in self.pages])
 
 
-async def view_now(session: Session, resource: Resource, addresses: Addresses) -> View:
+async def view_now(session: Asks, resource: Resource, addresses: Addresses) -> View:
     """What the portal says of the dataset now."""
     return view_of(await session.get_json(resource, addresses.view), addresses.view)
 
 
 async def count_now(
-    session: Session, resource: Resource, addresses: Addresses, query: dict[str, str]
+    session: Asks, resource: Resource, addresses: Addresses, query: dict[str, str]
 ) -> int:
     """The number that a query for one gives now."""
     document = await session.get_json(resource, addresses.figures, params=query)
@@ -76,7 +86,7 @@ async def count_now(
 
 
 async def plan_now(
-    session: Session,
+    session: Asks,
     resource: Resource,
     addresses: Addresses,
     selection: Selection,

@@ -113,6 +113,20 @@ def counted(document: object, url: str) -> int:
     return _number(rows[0], "n", url)
 
 
+ROWS_BY_LOCATION = {
+    "$select": "location,count(*) as n",
+    "$group": "location",
+    "$order": "location",
+    "$limit": str(GROUPS),
+}
+"""How many rows there are of each site."""
+
+
+def rows_by_location(document: object, url: str) -> dict[str, int]:
+    """The answer to ROWS_BY_LOCATION. Raises UnreadableAnswer."""
+    return {str(row.get("location")): _number(row, "n", url) for row in _rows(document, url)}
+
+
 def vehicles_of(document: object, url: str) -> list[Vehicle]:
     """The answer to `Selection.vehicles`, by id. Raises UnreadableAnswer, TruncatedAnswer."""
     rows = _rows(document, url)

@@ -95,6 +95,16 @@ def known_highways(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def listed(highways: str) -> list[str]:
+    """Names in a setting, which separates them by commas."""
+    return [name for part in highways.split(",") if (name := part.strip())]
+
+
+def export_version(view: View) -> str:
+    """Version of the export: that of the rows in it."""
+    return f"rows-{view.rows_updated_at}"
+
+
 class NGSIMDataSource(AsyncDataSource):
     """The NGSIM dataset on the portal of the settings.
 
@@ -279,7 +289,7 @@ class NGSIMDataSource(AsyncDataSource):
     ) -> tuple[View, Description]:
         view = await view_now(session, resource, self._addresses)
         rows = await count_now(session, resource, self._addresses, _EXPORT_COUNT)
-        version = f"rows-{view.rows_updated_at}"
+        version = export_version(view)
         held = await in_thread(self._held, resource)
         if (
             held is not None
