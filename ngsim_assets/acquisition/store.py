@@ -349,8 +349,9 @@ class DownloadStore:
                     freed = path.stat().st_size if path.stat().st_nlink == 1 else 0
                     path.unlink()
                     removed.append((path, freed))
-                    with suppress(OSError):  # not empty: the same content under another name
-                        path.parent.rmdir()
+            for folder in self.objects.iterdir():
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
             for folder in (self.objects, self.manifests):
                 sweep_temporaries(folder, older_than=unnamed_for)
         return Swept(tuple(path for path, _ in removed), sum(size for _, size in removed))
