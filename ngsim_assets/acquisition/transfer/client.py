@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -24,22 +23,14 @@ from yarl import URL
 from ngsim_assets import __version__
 from ngsim_assets.acquisition.events import BreakerChanged, Event, Retrying
 from ngsim_assets.acquisition.sources import Resource
-from ngsim_assets.acquisition.transfer import backoff, failures, responses
+from ngsim_assets.acquisition.transfer import addresses, backoff, failures, responses
 from ngsim_assets.acquisition.transfer.breaker import Breakers, Permit
 from ngsim_assets.acquisition.transfer.decoding import decoded
 from ngsim_assets.acquisition.transfer.errors import (
-    AccessRefused,
-    BadAddress,
-    NotFound,
     NotTheFile,
     NotWhatWasAsked,
-    RequestRefused,
-    ServerFailed,
     TooManyRedirects,
-    TooManyRequests,
     TransferError,
-    UnexpectedStatus,
-    UnsafeRedirect,
 )
 from ngsim_assets.acquisition.transfer.limits import Clock, Deadline, Limits, Slots
 from ngsim_assets.acquisition.transfer.reply import BROKEN, Reply
@@ -47,7 +38,6 @@ from ngsim_assets.acquisition.transfer.reply import BROKEN, Reply
 Result = TypeVar("Result")
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CREDENTIALS = ("Authorization", "Cookie", "Proxy-Authorization")
 _SAID = 300
 """Characters of what a server says about a failure that are passed on."""
@@ -96,16 +86,13 @@ class HttpClient:
         self._clock = clock or Clock()
         self._slots = Slots(limits)
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         limits = self.limits
-        # aiohttp's own context is made when it is imported; this one heeds SSL_CERT_FILE now
-        context = await asyncio.to_thread(ssl.create_default_context)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=context,
-                limit=limits.requests_at_once,
-                limit_per_host=limits.host_connections,
+                limit=limits.requests_at_once, limit_per_host=limits.host_connections
             ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -138,7 +125,7 @@ class HttpClient:
         Raises:
             TransferError: everything else.
         """
-        target = _address(url, params)
+        target = addresses.asked(url, params)
         given = CIMultiDict({"Accept-Encoding": "identity", **(headers or {})})
         for _ in range(self.limits.redirects + 1):
             async with self._admitted(target) as permit:
@@ -156,7 +143,7 @@ class HttpClient:
                         reply.close()
                     await self._settle(permit, None)
                     return
-            if _origin(onward) != _origin(target):
+            if addresses.origin(onward) != addresses.origin(target):
                 for name in _CREDENTIALS:
                     given.popall(name, None)
             target = onward
@@ -264,10 +251,24 @@ class HttpClient:
         if self._session is None:
             raise RuntimeError("a client is used within `async with`")
         headers = given.copy()
-        if target.scheme == "https" or target.host in _LOOPBACK:
+        if addresses.is_private(target):
             for name, value in self._secrets.get(responses.host_of(target), {}).items():
                 headers[name] = value.get_secret_value()
-        limits = self.limits
+        limits, proxy = self.limits, addresses.proxy_for(target)
+        trusted = await self._trusted() if "https" in {target.scheme, (proxy or "")[:5]} else True
+        tries = 0
+
+        async def paced(
+            request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            # aiohttp asks once more, at once, where a connection ends before there is an answer:
+            # mostly one that was kept and that the server was just closing
+            nonlocal tries
+            tries += 1
+            if tries > 1:
+                await self._slots.pace(responses.host_of(target))
+            return await send(request)
+
         try:
             async with asyncio.timeout(limits.connect_timeout + limits.stall_timeout):
                 return await self._session.request(
@@ -275,12 +276,24 @@ class HttpClient:
                     target,
                     headers=headers,
                     allow_redirects=False,
-                    proxy=_proxy(target),
+                    proxy=proxy,
+                    ssl=trusted,
+                    middlewares=(paced,),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = failures.before_the_reply(error, str(target), limits)
         await self._settle(permit, failure)
         raise failure from None
+
+    async def _trusted(self) -> ssl.SSLContext:
+        """Whom to trust: the system's authorities, or those that SSL_CERT_FILE names.
+
+        aiohttp has a context of its own, made when it is imported. Reading the authorities takes
+        a while, which a client that never meets TLS is spared.
+        """
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        return self._tls
 
     async def _judge(
         self, response: aiohttp.ClientResponse, given: CIMultiDict[str], permit: Permit
@@ -291,7 +304,7 @@ class HttpClient:
             status = response.status
             if status in _REDIRECTS and "Location" in response.headers:
                 await self._settle(permit, None)
-                return _onward(response)
+                return addresses.onward(response)
             keep = (
                 status == 200
                 or (status in {206, 416} and "Range" in given)
@@ -307,17 +320,10 @@ class HttpClient:
                 response.release()
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> TransferError:
-        url, status = str(response.url), response.status
-        if status < 400:
-            return UnexpectedStatus(url, status)
-        kinds = {401: AccessRefused, 403: AccessRefused, 404: NotFound, 410: NotFound}
-        kind = kinds.get(status, RequestRefused) if status < 500 else ServerFailed
-        if status == 429:
-            kind = TooManyRequests
-        wait = responses.retry_after(
-            response.headers, datetime.fromtimestamp(self._clock.wall(), UTC)
-        )
-        return kind(url, status, await self._said(response), retry_after=wait)
+        now = datetime.fromtimestamp(self._clock.wall(), UTC)
+        wait = responses.retry_after(response.headers, now)
+        said = await self._said(response) if response.status >= 400 else ""
+        return failures.of_status(response.status, str(response.url), said, wait)
 
     async def _said(self, response: aiohttp.ClientResponse) -> str:
         """The start of what a server writes about a failure, if it is meant to be read."""
@@ -353,53 +359,3 @@ class HttpClient:
         if change is not None:
             await self._breakers.remember(change.host)
             await self._tell(change)
-
-
-def _origin(url: URL) -> tuple[str, str]:
-    return url.scheme, responses.host_of(url)
-
-
-def _address(url: str, params: Mapping[str, str] | None) -> URL:
-    try:
-        target = URL(url)
-    except ValueError:
-        raise BadAddress(url, "it cannot be read") from None
-    if target.scheme not in {"http", "https"} or not target.host:
-        raise BadAddress(url, "it is not an http(s) address")
-    if target.user is not None or target.password is not None:
-        raise BadAddress(url, "it holds a user or a password")
-    return (target.extend_query(params) if params else target).with_fragment(None)
-
-
-def _onward(response: aiohttp.ClientResponse) -> URL:
-    """Where a redirect leads, if it may be followed."""
-    here, location = response.url, response.headers["Location"]
-    try:
-        target = here.join(URL(location)).with_fragment(None)
-    except ValueError:
-        raise UnsafeRedirect(str(here), location) from None
-    if (
-        target.scheme not in {"http", "https"}
-        or not target.host
-        or (here.scheme == "https" and target.scheme == "http")
-        or target.user is not None
-    ):
-        raise UnsafeRedirect(str(here), str(target))
-    return target
-
-
-def _proxy(target: URL) -> str | None:
-    """The proxy of the environment for `target`.
-
-    aiohttp's `trust_env` would find it too, and with it a password for the host in ~/.netrc,
-    which nobody asked to be sent.
-    """
-    if target.host is None or proxy_bypass(target.host):
-        return None
-    proxy = getproxies().get(target.scheme)
-    if proxy is None:
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if not proxy.startswith(("http://", "https://")):
-        raise BadAddress(proxy, "only http(s) proxies can be used")
-    return proxy

@@ -98,7 +98,7 @@ class Stalled(TransferError):
         self.received = received
         super().__init__(
             url,
-            f"only {received:,} bytes in {seconds:g} s",
+            f"{f'only {received:,} bytes' if received else 'nothing'} came in {seconds:g} s",
             f"{_LATER}; a slow line is given more time by NGSIM_STALL_TIMEOUT, NGSIM_STALL_BYTES",
         )
 

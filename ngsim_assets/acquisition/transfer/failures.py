@@ -1,4 +1,4 @@
-"""What aiohttp raises, as the failures of errors.py.
+"""What aiohttp raises and servers answer, as the failures of errors.py.
 
 Belongs here: the translation. Does not belong here: when which exception is expected.
 
@@ -13,15 +13,38 @@ import ssl
 import aiohttp
 
 from ngsim_assets.acquisition.transfer.errors import (
+    AccessRefused,
     BodyCutShort,
     ConnectTimedOut,
     HostUnreachable,
+    NotFound,
+    RefusedByStatus,
+    RequestRefused,
+    ServerFailed,
     Stalled,
+    TooManyRequests,
     TransferError,
+    UnexpectedStatus,
     UnreadableReply,
     UntrustedCertificate,
 )
 from ngsim_assets.acquisition.transfer.limits import Limits
+
+_STATUSES: dict[int, type[RefusedByStatus]] = {
+    401: AccessRefused,
+    403: AccessRefused,
+    404: NotFound,
+    410: NotFound,
+    429: TooManyRequests,
+}
+
+
+def of_status(status: int, url: str, said: str, retry_after: float | None) -> TransferError:
+    """Why a reply of this status is none that was asked for."""
+    if status < 400:
+        return UnexpectedStatus(url, status)
+    kind = _STATUSES.get(status, ServerFailed if status >= 500 else RequestRefused)
+    return kind(url, status, said, retry_after=retry_after)
 
 
 def before_the_reply(  # noqa: PLR0911 - one line per exception
@@ -61,7 +84,7 @@ def within_the_body(
         case TransferError():
             return error
         case TimeoutError():
-            return Stalled(url, received, limits.stall_timeout)
+            return Stalled(url, 0, limits.stall_timeout)
         case OSError():
             return BodyCutShort(url, received, expected, _why(error))
         case _:

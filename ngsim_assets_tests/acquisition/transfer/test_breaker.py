@@ -353,8 +353,6 @@ def test_a_dead_host_gets_few_requests_and_one_probe_however_many_want_it(tmp_pa
 
 
 def test_a_cancelled_probe_lets_the_next_request_probe(tmp_path: Path) -> None:
-    first_done = asyncio.Event()
-
     async def answer(request: web.Request) -> web.Response:
         if len(server.requests) == 1:
             return web.Response(status=500)

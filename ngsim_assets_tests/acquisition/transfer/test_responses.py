@@ -219,7 +219,7 @@ def test_a_host_has_one_name(url: str, host: str) -> None:
     assert responses.host_of(url) == host
 
 
-SECRET = "s3cr3t"
+SECRET = "s3cr3t"  # noqa: S105 - of nobody
 
 
 @pytest.mark.parametrize(
