@@ -22,6 +22,7 @@ from ngsim_assets.highway.formats import DELIVERED
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
+from ngsim_assets.observability import logs
 from ngsim_assets.quality.report import DataQualityReport
 from ngsim_assets.storage.errors import ConflictingWrite, DiskFull
 from ngsim_assets.storage.parquet import Commit
@@ -230,10 +231,11 @@ def _stage(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
     ) -> Iterator[dg.MaterializeResult[Any]]:
         opened, key = platform.open(context.run.run_id), _key(context)
-        with _not_tried_in_vain(), alone(opened, key):
+        with _told(context, name, key) as told, _not_tried_in_vain(), alone(opened, key):
             inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
             made = function(opened, key)
-        commits = [made] if isinstance(made, Commit) else made
+            commits = [made] if isinstance(made, Commit) else list(made)
+            told.update(_sizes(commits))
         for asset, commit in zip(assets, commits, strict=True):
             yield written(opened, commit, asset, inputs[asset])
 
@@ -251,9 +253,10 @@ def quality_report(
 ) -> dg.MaterializeResult[Any]:
     """How good the recording is, before and after cleaning."""
     opened, key = platform.open(context.run.run_id), _key(context)
-    with _not_tried_in_vain(), alone(opened, key):
+    with _told(context, "quality_report", key) as told, _not_tried_in_vain(), alone(opened, key):
         inputs = data_versions.inputs_now(opened, "quality_report", key)
         commit, report = reporting.store_report(opened, key)
+        told.update(_sizes([commit]))
     page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(
         opened,
@@ -299,8 +302,9 @@ def corpus_summary(
     """All recordings side by side."""
     opened = platform.open(context.run.run_id)
     inputs = inputs_of_all(context.instance, data_versions.BUILT_FROM["corpus_summary"])
-    with _not_tried_in_vain():
+    with _told(context, "corpus_summary") as told, _not_tried_in_vain():
         commit = reporting.store_corpus_summary(opened)
+        told.update(_sizes([commit]))
     return written(opened, commit, "corpus_summary", inputs)
 
 
@@ -313,6 +317,27 @@ PER_RECORDING = [
     quality_report,
 ]
 ASSETS = [raw_files, *PER_RECORDING, corpus_summary]
+
+
+@contextmanager
+def _told(
+    context: dg.AssetExecutionContext, name: str, key: PartitionKey | None = None
+) -> Iterator[dict[str, object]]:
+    """Lines of the log around a stage, bound to the run and what it is of (logs.py)."""
+    partition, highway = (str(key), key.highway_id) if key is not None else (None, None)
+    with (
+        logs.bound(run=context.run.run_id, partition=partition, highway=highway),
+        logs.step(name) as told,
+    ):
+        yield told
+
+
+def _sizes(commits: Iterable[Commit]) -> dict[str, object]:
+    """What a stage wrote, for the log."""
+    return {
+        "rows": {commit.table: commit.rows for commit in commits},
+        "changed": any(commit.changed for commit in commits),
+    }
 
 
 def _key(context: dg.AssetExecutionContext) -> PartitionKey:

@@ -21,6 +21,7 @@ from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.living_runs import living
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import Platform, open_platform
+from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings, load_settings
 
 RECORDING_PARTITIONS = "recording"
@@ -58,6 +59,7 @@ class HighwayPlatform(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Any, None, None]:
         """For as long as a run uses the platform, it can be told that its process lives."""
         run = context.run
+        logs.configure_from_environment(again=False)  # a process that Dagster started
         with living(self.settings(), run.run_id) if run is not None else nullcontext():
             yield self
 

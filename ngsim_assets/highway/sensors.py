@@ -26,6 +26,7 @@ from ngsim_assets.highway.watching import (
     provide_folder,
     tries_of,
 )
+from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings
 
 TAKE_IN_FILES = "take_in_files"
@@ -61,13 +62,18 @@ def take_in(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
         registered_at = time.monotonic()
 
     try:
-        for result in incoming.load(
-            opened, settings, progress=told.progress, on_wait=context.log.info
+        with (
+            logs.bound(run=context.run.run_id, source="incoming"),
+            logs.step(TAKE_IN_FILES) as done,
         ):
-            told.result(result)
-            if time.monotonic() - registered_at > _REGISTER_EVERY:
-                register()
-        stages.store_unassigned(opened)
+            for result in incoming.load(
+                opened, settings, progress=told.progress, on_wait=context.log.info
+            ):
+                told.result(result)
+                done.update({name.replace(" ", "_"): n for name, n in told.counts().items()})
+                if time.monotonic() - registered_at > _REGISTER_EVERY:
+                    register()
+            stages.store_unassigned(opened)
     except Exception:
         # what was taken in until then is known at once; if not even that can be, why it ended
         # says more than that does, and the next run makes up for it
@@ -345,7 +351,9 @@ def lost_runs(context: dg.SensorEvaluationContext, platform: HighwayPlatform) ->
 def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
     """Verify every live file, sweep, vacuum by retention, write the catalog anew, sum up."""
     settings, opened = platform.settings(), platform.open(context.run.run_id)
-    tables = upkeep.upkeep(opened, settings, context.log.info)
+    with logs.bound(run=context.run.run_id), logs.step(UPKEEP) as done:
+        tables = upkeep.upkeep(opened, settings, context.log.info)
+        done["rows"] = {table.table: table.rows for table in tables}
     news = register_delivered(context.instance, opened.landing, context.run.run_id)
     tick_logs = tidy(context.instance)
     damages = upkeep.damages_in(tables)

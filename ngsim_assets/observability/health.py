@@ -16,7 +16,8 @@ from ngsim_assets.observability.asking import Kept, NoAnswer
 
 Status = Literal["ok", "degraded", "failing"]
 
-_BY_SEVERITY: tuple[Status, ...] = ("ok", "degraded", "failing")
+_BEST: Status = "ok"
+_SEVERITY: Mapping[Status, int] = {"ok": 0, "degraded": 1, "failing": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Health:
 
 def worst(statuses: Iterable[Status]) -> Status:
     """The worst of `statuses`, ok if there are none."""
-    found = set(statuses)
-    return next((status for status in reversed(_BY_SEVERITY) if status in found), "ok")
+    found: list[Status] = [_BEST, *statuses]
+    return max(found, key=_SEVERITY.__getitem__)
 
 
 class Examination:

@@ -10,10 +10,10 @@ upwards all become such lines, and progress bars are off. Results on standard ou
 are.
 
 What Dagster itself logs it keeps, as it did: its event log, and the lines its processes write. Of
-a run there is added what its event log does not have in one place, a line when a stage begins and
-one with rows and seconds when it ends. They go to the standard error of the run, which Dagster
-stores with the step. Its loggers and their handlers are left alone; `dagster-daemon run
---log-format json` is its own switch.
+a run only one thing is added, for machines and in one place what its event log has in several: a
+line when a stage begins and one with rows and seconds when it ends. They go to the standard error
+of the run, which Dagster stores with the step and hands on. Its loggers and their handlers are left
+alone; `dagster-daemon run --log-format json` is its own switch.
 
 Belongs here: how lines are made and where they go. Does not belong here: what is worth a line, what
 is a secret (redaction.py).
@@ -25,6 +25,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -86,6 +87,11 @@ class Log:
         if _state.level <= logging.ERROR:
             self._emit("error", event, fields)
 
+    def at(self, level: Level, event: str, **fields: object) -> None:
+        """A line of a level that is known only now."""
+        if _state.level <= _LEVELS[level]:
+            self._emit(level, event, fields)
+
     def _emit(self, level: Level, event: str, fields: dict[str, object]) -> None:
         write = getattr(_state.sink(), level)
         write(event, **self._fields, **fields)
@@ -108,6 +114,25 @@ def bound(**fields: object) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def step(name: str, **fields: object) -> Iterator[dict[str, object]]:
+    """A line when a piece of work begins, and one when it ends: with seconds, or why it failed.
+
+    What is put into the dictionary that it gives (rows, for instance) stands in the last line.
+    For people these lines are of level debug: they see progress, and errors are told to them.
+    """
+    log, told, began = get_logger(step=name, **fields), dict[str, object](), time.monotonic()
+    level: Level = "info" if _state.mode == "json" else "debug"
+    log.at(level, "begins")
+    try:
+        yield told
+    except BaseException as error:
+        level = "error" if _state.mode == "json" else "debug"
+        log.at(level, "failed", error=error, seconds=round(time.monotonic() - began, 3), **told)
+        raise
+    log.at(level, "done", seconds=round(time.monotonic() - began, 3), **told)
+
+
 def configure(
     settings: Settings | None = None,
     *,
@@ -125,8 +150,14 @@ def configure(
     _state.set(mode or settings.log, level or settings.log_level, Redactor.of(settings), stream)
 
 
-def configure_from_environment() -> None:
-    """As `configure`, for an entry point: where a variable is wrong the command says so itself."""
+def configure_from_environment(*, again: bool = True) -> None:
+    """As `configure`, for an entry point: where a variable is wrong the command says so itself.
+
+    Args:
+        again: whether also in a process that has been told already how it logs.
+    """
+    if _state.configured and not again:
+        return
     try:
         configure()
     except BadSetting:
@@ -158,8 +189,7 @@ class _State:
         console.tell_through(_tell if mode == "json" else None)
 
     def sink(self) -> FilteringBoundLogger:
-        if not self.configured:
-            configure_from_environment()
+        configure_from_environment(again=False)
         if self._sink is None:
             self._sink = self._made()
         return self._sink
