@@ -38,6 +38,11 @@ class FollowingHash:
         self._given_up = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_level(self) -> bool:
+        """Whether all bytes that were reached are in the hash."""
+        return self._at >= self._reach
+
     def reach(self, prefix: int) -> None:
         """The first `prefix` bytes are there now, and will not change."""
         self._reach = max(self._reach, prefix)

@@ -21,6 +21,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,8 @@ from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomical
 from ngsim_assets.storage.errors import DiskFull, writing
 
 FORMAT = 1
+
+_LOCK = "lock"
 
 _BATCH = 1 << 20
 """Bytes that are written at once: a thread costs as much as writing 50 kB."""
@@ -207,10 +210,14 @@ class PartFile:
     def remove(self) -> None:
         """Delete the folder; only what was moved out of it is kept."""
         with writing(self.folder):
-            # the lock goes last: who waits for it finds that it has no name any more
-            for path in (self._record, self.body, self.folder / "lock"):
-                path.unlink(missing_ok=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # the lock goes last, and the folder only while it is empty: whoever waits for the lock
+            # finds that it has no name any more, and may have put another in its place
+            for path in self.folder.iterdir():
+                if path.name != _LOCK:
+                    path.unlink(missing_ok=True)
+            (self.folder / _LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.folder.rmdir()
 
 
 class Writer:
@@ -283,7 +290,7 @@ def _write_at(descriptor: int, blocks: Sequence[bytes], at: int) -> int:
 
 def _locked(folder: Path) -> int:
     """The lock of `folder`, held until it is closed; AlreadyUnderWay says by whom it is held."""
-    path = folder / "lock"
+    path = folder / _LOCK
     while True:
         make_folder(folder)
         try:

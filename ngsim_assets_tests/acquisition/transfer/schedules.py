@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +152,22 @@ class Outcome:
     befell: list[str] = field(default_factory=list[str])
     requests: int = 0
     resumed: bool = False
+
+
+async def play_all(
+    seeds: Iterable[int], folder: Path, *, at_once: int = 24
+) -> list[tuple[Schedule, Outcome]]:
+    """Play the schedules of `seeds`, some at a time, each in a folder of its own."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(seed: int) -> tuple[Schedule, Outcome]:
+        schedule = Schedule.drawn(seed)
+        async with slots:
+            outcome = await play(schedule, folder / str(seed))
+            await asyncio.to_thread(shutil.rmtree, folder / str(seed), ignore_errors=True)
+        return schedule, outcome
+
+    return list(await asyncio.gather(*(one(seed) for seed in seeds)))
 
 
 async def play(schedule: Schedule, folder: Path) -> Outcome:
