@@ -1,4 +1,4 @@
-"""A portal with simulated recordings, and settings that hurry."""
+"""A portal with small recordings, and settings that hurry."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ngsim_assets.highway.simulate import Scenario, simulate
 from ngsim_assets.highway.sites import I_80
 from ngsim_assets_tests.highway.deliveries import rows
 from ngsim_assets_tests.highway.official.portal import FakePortal
 
 
 @pytest.fixture(scope="session")
-def simulated() -> pl.DataFrame:
-    """Six seconds of us-101, some 200 vehicles."""
-    return simulate(Scenario(minutes=0.05)).recording
+def recording() -> pl.DataFrame:
+    """A recording of us-101 with as many vehicles as three seconds of a real one."""
+    return rows(vehicles=190, frames=29)
 
 
 @pytest.fixture
-def portal(simulated: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortal]:
+def portal(recording: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortal]:
     """A portal that the settings name, with rows of us-101 and a few of i-80, mixed."""
     other = rows(I_80, vehicles=4, frames=50)
-    table = pl.concat([simulated, other]).sample(fraction=1, shuffle=True, seed=1)
+    table = pl.concat([recording, other]).sample(fraction=1, shuffle=True, seed=1)
     with FakePortal(table).serving() as served:
         monkeypatch.setenv("NGSIM_PORTAL", served.url)
         monkeypatch.setenv("NGSIM_HOST_REQUESTS", "1000")

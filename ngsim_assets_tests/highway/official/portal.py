@@ -58,7 +58,9 @@ class FakePortal:
         most: rows of an answer at most, silently. columns: extra or missing ones of the view.
         token: that every request must bring, if any. refusals: statuses of the next requests
             whose path contains the key. on_page: called before each page of rows is answered.
-        bytes_per_second: of one body, 0: no limit. seen: every request that was answered.
+        bytes_per_second: of one body, 0: no limit. counts_more: what count(*) adds.
+        export_tag: ETag of the export, empty: as its rows. header_instead: of pages.
+        seen: every request that was answered.
     """
 
     rows: pl.DataFrame
@@ -70,6 +72,8 @@ class FakePortal:
     on_page: Callable[[int], None] = lambda number: None
     bytes_per_second: float = 0.0
     counts_more: int = 0
+    export_tag: str = ""
+    header_instead: bytes = b""
     seen: list[Seen] = field(default_factory=list)
     url: str = ""
     updated: int = 1_700_000_000
@@ -205,7 +209,9 @@ class FakePortal:
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         body = print_rows(self.rows, "export")
-        return await self._send(request, body, "text/csv", f"rows-{self.updated}")
+        return await self._send(
+            request, body, "text/csv", self.export_tag or f"rows-{self.updated}"
+        )
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         asset = request.match_info["asset"]
@@ -221,7 +227,10 @@ class FakePortal:
         self.on_page(self._pages)
         query = request.query
         places = self._ask("place", query)["place"].to_list()
-        return await self._send(request, print_rows(self.rows[places], "api"), "text/csv", "")
+        body = print_rows(self.rows[places], "api")
+        if self.header_instead:
+            body = self.header_instead + body[body.index(b"\n") :]
+        return await self._send(request, body, "text/csv", "")
 
     async def _figures(self, request: web.Request) -> web.Response:
         select = request.query["$select"]

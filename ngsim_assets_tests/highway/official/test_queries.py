@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.highway.official.errors import TruncatedAnswer, UnreadableAnswer
@@ -43,6 +43,7 @@ vehicles = st.dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(vehicles)
 def test_every_row_is_on_one_page_and_no_page_is_too_large(found: list[Vehicle]) -> None:
     pages = pages_of(found, basis="us-101", page_rows=PAGE)
@@ -58,6 +59,7 @@ def test_every_row_is_on_one_page_and_no_page_is_too_large(found: list[Vehicle])
         assert sum(page.rows for page in on) == sum(other.rows for other in together)
 
 
+@settings(max_examples=50)
 @given(vehicles.filter(bool), st.data())
 def test_a_vehicle_that_changes_leaves_the_pages_of_the_others_alone(
     found: list[Vehicle], data: st.DataObject
@@ -97,7 +99,16 @@ def test_figures_are_read_as_the_portal_writes_them() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [{"error": True}, [], [{}], [{"n": "many"}], [{"n": "1.5"}], [{"n": "NaN"}], [3], [{"n": "inf"}]],
+    [
+        {"error": True},
+        [],
+        [{}],
+        [{"n": "many"}],
+        [{"n": "1.5"}],
+        [{"n": "NaN"}],
+        [3],
+        [{"n": "inf"}],
+    ],
 )
 def test_an_answer_that_is_no_count_is_named(answer: object) -> None:
     with pytest.raises(UnreadableAnswer, match="not as documented"):
