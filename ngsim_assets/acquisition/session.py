@@ -21,6 +21,7 @@ from ngsim_assets.acquisition.transfer.errors import RefusedByStatus
 from ngsim_assets.acquisition.transfer.limits import Clock, Deadline
 from ngsim_assets.acquisition.transfer.threads import in_thread
 from ngsim_assets.acquisition.workplaces import KeptAlready, Workplace
+from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Session:
         name: str,
         description: Description | None = None,
         kinds: Sequence[str] = (),
+        check: Callable[[Path], int | None] | None = None,
     ) -> Artifact:
         """The file at `url`, whole, checked and kept; goes on with what came of it before.
 
@@ -137,7 +139,9 @@ class Session:
 
         Args:
             name: of the file, for people. description: of the file, where size and hash are
-                known. kinds: media types that it may have.
+                known. kinds: media types that it may have. check: looks into the whole file, in a
+                thread, and returns how many rows of data it has; what it raises ends the
+                download, and nothing of the file is kept.
         """
         from ngsim_assets.acquisition.transfer.download import Expected, download
         from ngsim_assets.acquisition.transfer.partfile import PartFile
@@ -168,6 +172,11 @@ class Session:
                 segments=self._settings.segments,
                 tell=self._tell,
             )
+            try:
+                rows = None if check is None else await in_thread(check, got.path)
+            except NgsimAssetsError:
+                await in_thread(part.remove)
+                raise
             artifact = Artifact(
                 resource=resource,
                 name=name,
@@ -176,6 +185,7 @@ class Session:
                 bytes=got.size,
                 url=responses.redacted(got.url),
                 fetched_at=self._now(),
+                rows=rows,
                 headers=kept_headers(got.headers),
                 version=self.description.version,
                 schema_version=self.schema_version,
