@@ -25,9 +25,10 @@ def asked(url: str, params: Mapping[str, str] | None) -> URL:
     """`url` with `params` added; BadAddress if it cannot be asked, or holds a password."""
     try:
         target = URL(url)
+        has_host = _has_host(target)
     except ValueError:
         raise BadAddress(url, "it cannot be read") from None
-    if target.scheme not in _SCHEMES or not target.host:
+    if target.scheme not in _SCHEMES or not has_host:
         raise BadAddress(url, "it is not an http(s) address")
     if target.user is not None or target.password is not None:
         raise BadAddress(url, "it holds a user or a password")
@@ -51,7 +52,7 @@ def onward(response: aiohttp.ClientResponse) -> URL:
         # a well-formed address is asked for as it was written: it may be signed
         said = URL(location, encoded=_WELL_FORMED.fullmatch(location) is not None)
         target = here.join(said).with_fragment(None)
-        has_host = bool(target.host) and (bool(said.host) or not said.scheme)
+        has_host = _has_host(target) and (bool(said.host) or not said.scheme)
     except ValueError:
         raise UnsafeRedirect(str(here), location) from None
     if (
@@ -62,6 +63,13 @@ def onward(response: aiohttp.ClientResponse) -> URL:
     ):
         raise UnsafeRedirect(str(here), str(target))
     return target
+
+
+def _has_host(url: URL) -> bool:
+    """Whether `url` has a host; ValueError if that is no name that can be looked up."""
+    host = url.host or ""
+    host.encode("idna")
+    return bool(host)
 
 
 def proxy_for(target: URL) -> str | None:

@@ -14,6 +14,7 @@ import aiohttp
 
 from ngsim_assets.acquisition.transfer.errors import (
     AccessRefused,
+    BadAddress,
     BodyCutShort,
     ConnectTimedOut,
     HostUnreachable,
@@ -70,6 +71,8 @@ def before_the_reply(  # noqa: PLR0911 - one line per exception
             return HostUnreachable(url, f"the proxy cannot be reached, {_why(error)}")
         case aiohttp.ClientOSError():
             return HostUnreachable(url, _why(error))
+        case aiohttp.InvalidURL():
+            return BadAddress(url, "its host is no name and no number")
         case aiohttp.ClientResponseError():
             return UnreadableReply(url, "its head cannot be read")
         case _:

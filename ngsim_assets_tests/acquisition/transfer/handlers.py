@@ -5,6 +5,7 @@ faults that are chosen at random (faults.py).
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -61,6 +62,11 @@ def one_after_another(*handlers: Handler) -> Handler:
         return await left.pop(0)(request)
 
     return answer
+
+
+def unknown_name(*_: object, **__: object) -> list[tuple[object, ...]]:
+    """In place of `socket.getaddrinfo`, so that no test asks anybody about a name."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 async def read(client: HttpClient, url: str, **options: dict[str, str]) -> bytes:

@@ -28,6 +28,7 @@ from ngsim_assets_tests.acquisition.transfer.handlers import (
     raw,
     read,
     to,
+    unknown_name,
     with_tls,
 )
 from ngsim_assets_tests.acquisition.transfer.serving import (
@@ -80,7 +81,15 @@ def test_a_circle_ends() -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["ftp://a.example/", "file:///etc/passwd", "javascript:1", "http://", "http://[", "data:,x"],
+    [
+        "ftp://a.example/",
+        "file:///etc/passwd",
+        "javascript:1",
+        "http://",
+        "http://[",
+        "//a..b",
+        "data:,x",
+    ],
 )
 def test_redirects_to_what_is_not_http_are_refused(location: str) -> None:
     assert isinstance(failure_of(to(location)), UnsafeRedirect)
@@ -245,11 +254,12 @@ def test_the_proxy_of_the_environment_is_used_and_its_exceptions_are_heeded(
             proxied = proxy.url.replace("http://", f"http://me:{SECRET}@")
             monkeypatch.setenv("http_proxy", proxied)
             monkeypatch.setenv("no_proxy", "not-by.example")
+            monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
             async with client_of() as client:
                 assert await read(client, "http://portal.example/x?a=1") == b"by proxy"
-                with pytest.raises(HostUnreachable):
-                    await read(client, "http://not-by.example/")
                 assert await read(client, direct.url) == b"direct"
+                with pytest.raises(HostUnreachable, match="its name is not known"):
+                    await read(client, "http://not-by.example/")
             (request,) = proxy.requests
             assert request.headers["Host"] == "portal.example"
             assert request.headers["Proxy-Authorization"].startswith("Basic ")

@@ -31,6 +31,7 @@ from ngsim_assets_tests.acquisition.transfer.handlers import (
     page,
     raw,
     read,
+    unknown_name,
     with_tls,
 )
 from ngsim_assets_tests.acquisition.transfer.serving import (
@@ -168,10 +169,12 @@ def test_a_closed_port_is_unreachable() -> None:
     asyncio.run(main())
 
 
-def test_a_name_that_nobody_has_is_unreachable() -> None:
+def test_a_name_that_nobody_has_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
+
     async def main() -> None:
         async with client_of() as client:
-            with pytest.raises(HostUnreachable):
+            with pytest.raises(HostUnreachable, match="its name is not known"):
                 await read(client, "http://no-such-host.invalid/")
 
     asyncio.run(main())
@@ -235,7 +238,22 @@ def test_what_is_not_http_is_named() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("url", ["ftp://a.example/x", "a.example/x", "", "http://", "http://[/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a.example/x",
+        "a.example/x",
+        "",
+        "http://",
+        "http://[/",
+        "http://a:99999/",
+        "http://a..b/",
+        f"http://{'a' * 64}.example/",
+        "http://xn--a/",
+        "http://1.1.1.1.1/",
+        "http://u:p@a.example/",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     async def main() -> None:
         async with client_of() as client:
