@@ -21,7 +21,7 @@ from ngsim_assets.f1.reading.feed_lines import read_folder
 from ngsim_assets.f1.sessions import of_messages
 from ngsim_assets.f1.timing.comparison import EXPLANATIONS, Comparison, compare, fastf1_laps
 from ngsim_assets.f1.timing.session import fold_session
-from ngsim_assets.f1.validate import validated_laps
+from ngsim_assets.f1.validate import Validated, validated_laps
 
 
 def main() -> None:
@@ -43,15 +43,14 @@ def main() -> None:
         tables, account = fold_session(messages, Origin(info.key, "livetiming"), clock=clock)
         folded = time.perf_counter()
         assert account.complete
-        checked = validated_laps(tables.laps, race=info.kind == "race")
-        done = time.perf_counter()
+        checked, took = _quickest(tables.laps, race=info.kind == "race")
         comparison = compare(tables.laps, fastf1_laps(table))
         compared.append(comparison)
         lines = sum(reading.lines for reading in readings)
         assert checked.rows == tables.laps.height
         print(
             f"{info.key} | {len(messages):,} | {lines / (read - began):,.0f}"
-            f" | {len(messages) / (folded - read):,.0f} | {checked.rows / (done - folded):,.0f}"
+            f" | {len(messages) / (folded - read):,.0f} | {checked.rows / took:,.0f}"
             f" | {comparison.laps} | {comparison.reference} | {comparison.timed}"
             f" | {comparison.equal} ({comparison.share:.2%}) | {comparison.share_of_told:.2%}"
         )
@@ -68,6 +67,17 @@ def main() -> None:
     differences = pl.concat(item.differences for item in compared)
     with pl.Config(tbl_rows=-1, fmt_str_lengths=20):
         print(differences)
+
+
+def _quickest(laps: pl.DataFrame, *, race: bool) -> tuple[Validated, float]:
+    """The laps judged, and the seconds that took at best: the first time compiles the rules."""
+    times: list[float] = []
+    while True:
+        began = time.perf_counter()
+        checked = validated_laps(laps, race=race)
+        times.append(time.perf_counter() - began)
+        if len(times) == 3:
+            return checked, min(times)
 
 
 def folder_of(archive: Path, name: str) -> Path:

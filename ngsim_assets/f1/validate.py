@@ -105,9 +105,12 @@ def validated_race_control(told: pl.DataFrame, *, now: datetime | None = None) -
 
 def prepared_laps(laps: pl.DataFrame, *, race: bool) -> pl.DataFrame:
     """`laps` with what rules need to know of other laps."""
-    status = pl.col("track_status")
-    green = status.is_null() | status.str.contains(f"^[{''.join(sorted(GREEN))}]*$")
-    racing = green & pl.col("pit_in_ms").is_null() & pl.col("pit_out_ms").is_null()
+    status = pl.col("track_status").fill_null("")
+    green = status.str.contains(f"^[{''.join(sorted(GREEN))}]*$")
+    # the field is still together, and slow, when the lap begins on which racing is resumed
+    resumed = green.shift(1, fill_value=True).over("driver_number").not_()
+    pits = pl.any_horizontal(pl.col("pit_in_ms", "pit_out_ms").is_not_null())
+    racing = green & ~resumed & ~pits
     if race:
         racing &= pl.col("lap_number") > 1
     ordered = laps.with_row_index("_row").sort("driver_number", "lap_number", "_row")

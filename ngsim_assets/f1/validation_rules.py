@@ -25,7 +25,7 @@ SLACK: Final = timedelta(seconds=60)
 
 LAP_SHORTEST_MS, LAP_LONGEST_MS = 30_000, 150_000
 SECTOR_SUM_MS: Final = 100
-ROBUST_Z: Final = 8.0
+ROBUST_Z: Final = 5.0
 TRAP_WARN, TRAP_REJECT = 370 * KMH, 400 * KMH
 PRESSURE_WARN, PRESSURE_REJECT = 35.0, 100.0
 WEATHER_GAP: Final = timedelta(seconds=150)
@@ -44,8 +44,8 @@ COMPOUNDS: Final = (
 TRAPS: Final = ("speed_i1", "speed_i2", "speed_fl", "speed_st")
 
 RACING: Final = "_racing"
-"""Prepared: whether a lap was driven at racing speed: green throughout, out of the pits and into
-them on no part of it, and not the first of a race."""
+"""Prepared: whether a lap was driven at racing speed: green throughout and so was the one before,
+neither out of the pits nor into them, and not the first of a race."""
 ROBUST: Final = "_robust_z"
 """Prepared: how far a racing lap of a race is from the driver's median, in robust standard
 deviations of the field; null on all others."""

@@ -268,9 +268,9 @@ def _track_changes(control: Sequence[Message]) -> list[tuple[Message, str]]:
     """Messages of race control that change the status of the track, with the code."""
     changes: list[tuple[Message, str]] = []
     yellow: set[Json] = set()
-    code: str = "1"
     for message in control:
         told = _told(message)
+        code = changes[-1][1] if changes else "1"
         new: str | None = next((change.code for change in changes_of([told])), None)
         sector = at(message.payload, "sector")
         if told.flag in ("YELLOW", "DOUBLE YELLOW"):
@@ -284,7 +284,6 @@ def _track_changes(control: Sequence[Message]) -> list[tuple[Message, str]]:
         if new == "1":
             yellow.clear()
         if new in _STATUS_NAMES and (new != code or not changes):
-            code = new
             changes.append((message, new))
     return changes
 
