@@ -21,6 +21,8 @@ from typing import TypeVar
 
 import polars as pl
 
+from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message
 from ngsim_assets.f1.reading.recordings import read_file
 from ngsim_assets.f1.telemetry.streams import Rows, car_data, positions
@@ -29,6 +31,7 @@ RECORDING = Path(os.environ.get("NGSIM_REAL_DATA", "../shared/data")) / (
     "f1/recordings/2024-10-26_mexico_fp3_presession_car_and_position.txt"
 )
 SESSION = "2024-10-26_mexico-city_practice-3"
+ORIGIN = Origin(SessionKey.parse(SESSION), "signalr")
 T = TypeVar("T")
 
 
@@ -41,7 +44,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float, float]:
 
 def decode(messages: list[Message]) -> tuple[Rows, Rows]:
     """Rows of car data and of positions."""
-    cars, places = car_data(messages, source="signalr"), positions(messages, source="signalr")
+    cars, places = car_data(messages, ORIGIN), positions(messages, ORIGIN)
     assert cars is not None
     assert places is not None
     return cars, places
@@ -97,7 +100,9 @@ def main() -> None:
         print(table)
     print(f"{times} x {recording.name}; car data {cars.decoded:,}, positions {places.decoded:,}")
     print(f"nulled {dict(cars.measured.nulled)} {dict(places.measured.nulled)}")
-    print(f"other cars {dict(places.measured.other_cars)}; {stored * times / rows:.1f} bytes a row stored")
+    print(
+        f"other cars {dict(places.measured.other_cars)}; {stored * times / rows:.1f} bytes a row stored"
+    )
 
 
 if __name__ == "__main__":

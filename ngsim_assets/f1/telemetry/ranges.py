@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.telemetry.model import (
     F1_POSITIONS,
     F1_TELEMETRY,
@@ -86,18 +86,15 @@ _PLACE_REASONS = (*dict.fromkeys(code.reason for code in _PLACE_CODES), "status_
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where rows come from.
+class Lines:
+    """Where the messages of rows stand.
 
     Attributes:
-        source_rows: line of the file by number of message; None: messages are its lines.
+        rows: line of the file by number of message; None: messages are its lines.
     """
 
-    session: SessionKey
-    source: str
-    source_file: str
-    simulated: bool = False
-    source_rows: Sequence[int] | None = None
+    file: str
+    rows: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +116,21 @@ class Measured:
     warned: Counter[str]
 
 
-def car_rows(delivered: pl.DataFrame, origin: Origin, drivers: Collection[int] = ()) -> Measured:
+def car_rows(
+    delivered: pl.DataFrame, origin: Origin, lines: Lines, drivers: Collection[int] = ()
+) -> Measured:
     """Rows of f1_telemetry of decoded car data; `drivers` are the numbers of DriverList."""
     taking_part, other_cars = _of_race(delivered, drivers)
     fast = pl.col("speed_kmh") > SPEED_REJECTED
     rejected = taking_part.filter(fast).with_columns(
-        _source_row(origin), pl.lit([f"speed_over_{SPEED_REJECTED}"]).alias("reasons")
+        _source_row(lines), pl.lit([f"speed_over_{SPEED_REJECTED}"]).alias("reasons")
     )
     believed = taking_part.filter(~fast.fill_null(False))
     warned = (pl.col("speed_kmh") > SPEED_WARNED).fill_null(False)
     metres = (pl.col("speed_kmh") / (3.6 * SPEED_STEP)).round() * SPEED_STEP
     cleared, nulled = _clear(believed, _CAR_CODES, _CAR_REASONS)
     frame = cleared.select(
-        *_of_origin(origin),
+        *_of_origin(origin, lines),
         metres.alias("speed"),
         _listed(warned.cast(pl.UInt16), (f"speed_over_{SPEED_WARNED}",)).alias("flags"),
         *(name for name in F1_TELEMETRY.columns if name in cleared.columns),
@@ -141,7 +140,7 @@ def car_rows(delivered: pl.DataFrame, origin: Origin, drivers: Collection[int] =
 
 
 def position_rows(
-    delivered: pl.DataFrame, origin: Origin, drivers: Collection[int] = ()
+    delivered: pl.DataFrame, origin: Origin, lines: Lines, drivers: Collection[int] = ()
 ) -> Measured:
     """Rows of f1_positions of decoded positions; `drivers` are the numbers of DriverList."""
     taking_part, other_cars = _of_race(delivered, drivers)
@@ -149,7 +148,7 @@ def position_rows(
     unknown = _Code("status", "status_unknown", pl.col("status").is_not_null() & ~statuses)
     cleared, nulled = _clear(taking_part, (*_PLACE_CODES, unknown), _PLACE_REASONS)
     frame = cleared.select(
-        *_of_origin(origin),
+        *_of_origin(origin, lines),
         *(
             ((pl.col(f"{axis}_dm") / (10 * PLACE_STEP)).round() * PLACE_STEP).alias(axis)
             for axis in "xyz"
@@ -158,7 +157,7 @@ def position_rows(
         *(name for name in F1_POSITIONS.columns if name in cleared.columns),
     ).select(*F1_POSITIONS.columns)
     rejected = taking_part.clear().with_columns(
-        _source_row(origin), pl.lit([], dtype=pl.List(pl.String)).alias("reasons")
+        _source_row(lines), pl.lit([], dtype=pl.List(pl.String)).alias("reasons")
     )
     return Measured(frame, rejected, other_cars, nulled, Counter())
 
@@ -210,20 +209,20 @@ def _listed(bits: pl.Expr, names: Sequence[str]) -> pl.Expr:
     return bits.map_batches(every.gather, return_dtype=pl.List(pl.String))
 
 
-def _of_origin(origin: Origin) -> list[pl.Expr]:
+def _of_origin(origin: Origin, lines: Lines) -> list[pl.Expr]:
     return [
         pl.lit(str(origin.session)).alias("session"),
         pl.lit(origin.session.date).alias("date"),
         pl.lit(origin.source).alias("source"),
         pl.lit(origin.simulated).alias("simulated"),
-        pl.lit(origin.source_file).alias("source_file"),
-        _source_row(origin),
+        pl.lit(lines.file).alias("source_file"),
+        _source_row(lines),
     ]
 
 
-def _source_row(origin: Origin) -> pl.Expr:
+def _source_row(lines: Lines) -> pl.Expr:
     number = pl.col("message").cast(pl.Int64)
-    if origin.source_rows is None:
+    if lines.rows is None:
         return (number + 1).alias("source_row")
-    rows = pl.Series("rows", origin.source_rows, dtype=pl.Int64)
+    rows = pl.Series("rows", lines.rows, dtype=pl.Int64)
     return number.map_batches(rows.gather, return_dtype=pl.Int64).alias("source_row")

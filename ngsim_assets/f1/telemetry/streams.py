@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message, SetAside
 from ngsim_assets.f1.telemetry.decode import decode_cars, decode_positions
-from ngsim_assets.f1.telemetry.ranges import Measured, Origin, car_rows, position_rows
+from ngsim_assets.f1.telemetry.ranges import Lines, Measured, car_rows, position_rows
 
 CAR_DATA, POSITION = "CarData.z", "Position.z"
 
@@ -41,49 +41,38 @@ class Rows:
 
 def car_data(
     messages: Iterable[Message],
+    origin: Origin,
     *,
-    source: str,
-    simulated: bool = False,
     drivers: Collection[int] = (),
 ) -> Rows | None:
     """Rows of f1_telemetry of the CarData messages of one session and file; None if none is.
 
     Args:
-        source: livetiming or signalr.
         drivers: numbers of DriverList; others are counted and left out. Without: 1 to 99.
     """
     chosen = [message for message in messages if message.topic == CAR_DATA]
-    return _rows(chosen, source, drivers, simulated=simulated)
+    return _rows(chosen, origin, drivers)
 
 
 def positions(
     messages: Iterable[Message],
+    origin: Origin,
     *,
-    source: str,
-    simulated: bool = False,
     drivers: Collection[int] = (),
 ) -> Rows | None:
     """Rows of f1_positions of the Position messages of one session and file, as `car_data`."""
     chosen = [message for message in messages if message.topic == POSITION]
-    return _rows(chosen, source, drivers, simulated=simulated)
+    return _rows(chosen, origin, drivers)
 
 
-def _rows(
-    messages: Sequence[Message], source: str, drivers: Collection[int], *, simulated: bool
-) -> Rows | None:
+def _rows(messages: Sequence[Message], origin: Origin, drivers: Collection[int]) -> Rows | None:
     if not messages:
         return None
     first = messages[0]
     texts = [str(message.payload).encode() for message in messages]
     of_cars = first.topic == CAR_DATA
     decoded = decode_cars(texts) if of_cars else decode_positions(texts)
-    origin = Origin(
-        SessionKey.parse(first.session),
-        source,
-        first.file,
-        simulated,
-        [message.line for message in messages],
-    )
+    lines = Lines(first.file, [message.line for message in messages])
     measure = car_rows if of_cars else position_rows
     aside = [
         SetAside(m.session, reason, "no telemetry in it", m.topic, m.content, m.file, m.line)
@@ -91,7 +80,7 @@ def _rows(
         for m in [messages[number]]
     ]
     return Rows(
-        measure(decoded.frame, origin, drivers),
+        measure(decoded.frame, origin, lines, drivers),
         len(messages),
         decoded.entries,
         decoded.frame.height,

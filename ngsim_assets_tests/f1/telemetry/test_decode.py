@@ -10,6 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.recordings import read_file
 from ngsim_assets.f1.telemetry.decode import CAR_COLUMNS, decode_cars, decode_positions
 from ngsim_assets.f1.telemetry.streams import car_data, positions
@@ -140,8 +142,9 @@ def test_the_fast_reader_and_the_tolerant_one_agree(
 
 def test_a_real_recording_is_decoded_to_the_row(real_data: Path) -> None:
     recording = real_data / "f1/recordings/2024-10-26_mexico_fp3_presession_car_and_position.txt"
-    messages = read_file(recording, "2024-10-26_mexico-city_practice-3").messages
-    cars, places = car_data(messages, source="signalr"), positions(messages, source="signalr")
+    session = SessionKey.parse("2024-10-26_mexico-city_practice-3")
+    messages, origin = read_file(recording, str(session)).messages, Origin(session, "signalr")
+    cars, places = car_data(messages, origin), positions(messages, origin)
     assert cars is not None
     assert places is not None
     assert (cars.messages, cars.decoded, cars.aside, +cars.left) == (952, 72_340, [], {})

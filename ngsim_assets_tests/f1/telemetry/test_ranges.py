@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.telemetry.decode import decode_cars, decode_positions
 from ngsim_assets.f1.telemetry.model import CarPosition, CarTelemetry
-from ngsim_assets.f1.telemetry.ranges import Measured, Origin, car_rows, position_rows
+from ngsim_assets.f1.telemetry.ranges import Lines, Measured, car_rows, position_rows
 from ngsim_assets_tests.f1.telemetry.payloads import car_message, place_message
 
 _AT = "2024-10-26T17:15:49.3337638Z"
-_ORIGIN = Origin(SessionKey.parse("2024-10-26_mexico-city_practice-3"), "signalr", "a.txt")
+_ORIGIN = Origin(SessionKey.parse("2024-10-26_mexico-city_practice-3"), "signalr")
+_LINES = Lines("a.txt")
 
 
 def _cars(*rows: tuple[int, int, int, int, int, int]) -> Measured:
     cars = {str(number): row for number, row in enumerate(rows, start=1)}
-    return car_rows(decode_cars([car_message((_AT, cars))]).frame, _ORIGIN)
+    return car_rows(decode_cars([car_message((_AT, cars))]).frame, _ORIGIN, _LINES)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_positions_are_metres_and_nowhere_is_null() -> None:
             },
         )
     )
-    measured = position_rows(decode_positions([message]).frame, _ORIGIN)
+    measured = position_rows(decode_positions([message]).frame, _ORIGIN, _LINES)
     rows = measured.frame.select("x", "y", "z", "status", "nulled").rows()
     assert rows[0][:3] == pytest.approx((-5784.3, 1.0, 2227.0), abs=0.01)
     assert [round(value * 10) for value in rows[0][:3]] == [-57_843, 10, 22_270]
@@ -85,13 +87,13 @@ def test_cars_that_do_not_take_part_are_counted_and_left_out() -> None:
     place = ("OnTrack", 1, 2, 3)
     message = place_message((_AT, {"1": place, "77": place, "241": place}))
     delivered = decode_positions([message, message]).frame
-    without_list = position_rows(delivered, _ORIGIN)
+    without_list = position_rows(delivered, _ORIGIN, _LINES)
     assert without_list.other_cars == {241: 2}
-    with_list = position_rows(delivered, _ORIGIN, {1})
+    with_list = position_rows(delivered, _ORIGIN, _LINES, {1})
     assert with_list.other_cars == {77: 2, 241: 2}
     assert with_list.frame.height + with_list.other_cars.total() == delivered.height
 
 
 def test_an_empty_frame_stays_empty() -> None:
-    assert car_rows(decode_cars([]).frame, _ORIGIN).frame.is_empty()
-    assert position_rows(decode_positions([]).frame, _ORIGIN).nulled == {}
+    assert car_rows(decode_cars([]).frame, _ORIGIN, _LINES).frame.is_empty()
+    assert position_rows(decode_positions([]).frame, _ORIGIN, _LINES).nulled == {}

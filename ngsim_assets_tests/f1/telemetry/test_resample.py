@@ -8,15 +8,16 @@ import polars as pl
 import pytest
 
 from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.telemetry.decode import decode_cars
 from ngsim_assets.f1.telemetry.errors import RateOutOfRange
 from ngsim_assets.f1.telemetry.model import ResampledTelemetry
-from ngsim_assets.f1.telemetry.ranges import Origin, car_rows
+from ngsim_assets.f1.telemetry.ranges import Lines, car_rows
 from ngsim_assets.f1.telemetry.resample import resample
 from ngsim_assets_tests.f1.telemetry.payloads import car_message
 
 _START = datetime(2025, 5, 3, 16, 0, tzinfo=UTC)
-_ORIGIN = Origin(SessionKey.parse("2025-05-03_miami_sprint"), "signalr", "a.txt", simulated=True)
+_ORIGIN = Origin(SessionKey.parse("2025-05-03_miami_sprint"), "signalr", simulated=True)
 
 
 def _measured(*rows: tuple[int, tuple[int, int, int, int, int, int]]) -> pl.DataFrame:
@@ -29,7 +30,7 @@ def _measured(*rows: tuple[int, tuple[int, int, int, int, int, int]]) -> pl.Data
         )
         for ms, values in rows
     ]
-    return car_rows(decode_cars(messages).frame, _ORIGIN).frame
+    return car_rows(decode_cars(messages).frame, _ORIGIN, Lines("a.txt")).frame
 
 
 def _at(frame: pl.DataFrame, ms: int) -> dict[str, object]:
