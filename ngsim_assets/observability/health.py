@@ -17,7 +17,7 @@ from ngsim_assets.observability.asking import Kept, NoAnswer
 Status = Literal["ok", "degraded", "failing"]
 
 _BEST: Status = "ok"
-_SEVERITY: Mapping[Status, int] = {"ok": 0, "degraded": 1, "failing": 2}
+SEVERITY: Mapping[Status, int] = {"ok": 0, "degraded": 1, "failing": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Health:
 def worst(statuses: Iterable[Status]) -> Status:
     """The worst of `statuses`, ok if there are none."""
     found: list[Status] = [_BEST, *statuses]
-    return max(found, key=_SEVERITY.__getitem__)
+    return max(found, key=SEVERITY.__getitem__)
 
 
 class Examination:
