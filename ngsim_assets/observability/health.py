@@ -18,6 +18,7 @@ Status = Literal["ok", "degraded", "failing"]
 
 _BEST: Status = "ok"
 SEVERITY: Mapping[Status, int] = {"ok": 0, "degraded": 1, "failing": 2}
+"""How bad a status is; the numbers are those of the metric."""
 
 
 @dataclass(frozen=True, slots=True)
