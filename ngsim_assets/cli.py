@@ -275,7 +275,9 @@ def demo(
     delivered ones.
     """
     settings = load_settings()
-    settings = settings.model_copy(update={"data": settings.data / "demo"})
+    # a gateway would take simulated rows for what this machine has delivered
+    settings = settings.model_copy(update={"data": settings.data / "demo", "pushgateway": ""})
+    os.environ["NGSIM_PUSHGATEWAY"] = ""
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home.absolute())
     os.environ["NGSIM_DATA"] = str(settings.data.absolute())
     source = commands.simulate_demo(settings, minutes=minutes, seed=seed, faults=faults)

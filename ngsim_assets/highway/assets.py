@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import data_versions, model, reporting, stages
+from ngsim_assets.highway import data_versions, measuring, model, reporting, stages
 from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
 from ngsim_assets.highway.building import alone
 from ngsim_assets.highway.column_lineage import columns_behind
@@ -231,11 +231,17 @@ def _stage(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
     ) -> Iterator[dg.MaterializeResult[Any]]:
         opened, key = platform.open(context.run.run_id), _key(context)
-        with _told(context, name, key) as told, _not_tried_in_vain(), alone(opened, key):
+        with (
+            _told(context, name, key) as told,
+            _not_tried_in_vain(),
+            alone(opened, key),
+            measuring.stage(platform.settings(), opened, key) as measured,
+        ):
             inputs = {asset: data_versions.inputs_now(opened, asset, key) for asset in assets}
             made = function(opened, key)
             commits = [made] if isinstance(made, Commit) else list(made)
             told.update(_sizes(commits))
+            measured.wrote(commits)
         for asset, commit in zip(assets, commits, strict=True):
             yield written(opened, commit, asset, inputs[asset])
 
@@ -253,10 +259,16 @@ def quality_report(
 ) -> dg.MaterializeResult[Any]:
     """How good the recording is, before and after cleaning."""
     opened, key = platform.open(context.run.run_id), _key(context)
-    with _told(context, "quality_report", key) as told, _not_tried_in_vain(), alone(opened, key):
+    with (
+        _told(context, "quality_report", key) as told,
+        _not_tried_in_vain(),
+        alone(opened, key),
+        measuring.stage(platform.settings(), opened, key) as measured,
+    ):
         inputs = data_versions.inputs_now(opened, "quality_report", key)
         commit, report = reporting.store_report(opened, key)
         told.update(_sizes([commit]))
+        measured.wrote([commit], report)
     page = reporting.report_folder(opened.reports, key) / "report.html"
     return written(
         opened,
@@ -302,9 +314,14 @@ def corpus_summary(
     """All recordings side by side."""
     opened = platform.open(context.run.run_id)
     inputs = inputs_of_all(context.instance, data_versions.BUILT_FROM["corpus_summary"])
-    with _told(context, "corpus_summary") as told, _not_tried_in_vain():
+    with (
+        _told(context, "corpus_summary") as told,
+        _not_tried_in_vain(),
+        measuring.stage(platform.settings(), opened) as measured,
+    ):
         commit = reporting.store_corpus_summary(opened)
         told.update(_sizes([commit]))
+        measured.wrote([commit])
     return written(opened, commit, "corpus_summary", inputs)
 
 
@@ -316,7 +333,7 @@ PER_RECORDING = [
     _stage("traffic_state", ["traffic_state"], stages.store_traffic_state),
     quality_report,
 ]
-ASSETS = [raw_files, *PER_RECORDING, corpus_summary]
+BUILT = [*PER_RECORDING, corpus_summary]
 
 
 @contextmanager

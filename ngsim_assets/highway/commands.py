@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from ngsim_assets.highway import (
     incoming,
     intake,
     lineage_questions,
+    measuring,
     migration_commands,
     model,
     questions,
@@ -67,16 +69,23 @@ def take_in(
     paths: Sequence[Path] | None,
     highway: str | None = None,
     recording: str | None = None,
+    *,
+    measured: bool = True,
 ) -> tuple[list[Intake], int]:
     """Take files into the landing zone with a progress bar; what came in, and how many failed.
 
     Without `paths` those that wait in the incoming folder. Rows of no recording go to quarantine
     at once.
+
+    Args:
+        measured: whether it counts for the metrics.
     """
     platform = stages.open_platform(settings)
     taken: list[Intake] = []
     failed = 0
-    with console.file_progress() as progress:
+    source = measuring.COMMAND_LINE if paths else measuring.INCOMING
+    measuring_it = measuring.taking_in(settings, source) if measured else nullcontext(iter)
+    with measuring_it as watched, console.file_progress() as progress:
         bars: dict[tuple[Path, str], TaskID] = {}
 
         def show(seen: IntakeProgress) -> None:
@@ -93,7 +102,7 @@ def take_in(
             if paths
             else incoming.load(platform, settings, progress=show, on_wait=console.note)
         )
-        for result in results:
+        for result in watched(results):
             if isinstance(result, Rejected):
                 failed += 1
                 console.fail(result.error, debug=False)
@@ -179,7 +188,7 @@ def check(
     """Validate a file without storing anything: recordings, rows, and every rule broken."""
     with tempfile.TemporaryDirectory(prefix="ngsim-check-") as folder:
         settings = load_settings(data=Path(folder))
-        taken, failed = take_in(settings, [file], highway, None)
+        taken, failed = take_in(settings, [file], highway, None, measured=False)
         opened = stages.open_platform(settings)
         keys = sorted({key for result in taken for key in result.keys})
         counts = {key: _judged(opened, key) for key in keys}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ngsim_assets.acquisition.incremental import Changes
-from ngsim_assets.highway import failures, incoming, living_runs, stages, upkeep
+from ngsim_assets.highway import failures, incoming, living_runs, measuring, stages, upkeep
 from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
 from ngsim_assets.highway.intake_log import IntakeLog
 from ngsim_assets.highway.resources import HighwayPlatform, register_delivered, tidy
@@ -65,9 +65,10 @@ def take_in(context: dg.OpExecutionContext, platform: HighwayPlatform) -> None:
         with (
             logs.bound(run=context.run.run_id, source="incoming"),
             logs.step(TAKE_IN_FILES) as done,
+            measuring.taking_in(settings, measuring.INCOMING) as measured,
         ):
-            for result in incoming.load(
-                opened, settings, progress=told.progress, on_wait=context.log.info
+            for result in measured(
+                incoming.load(opened, settings, progress=told.progress, on_wait=context.log.info)
             ):
                 told.result(result)
                 done.update({name.replace(" ", "_"): n for name, n in told.counts().items()})
@@ -354,6 +355,7 @@ def look_after_lake(context: dg.OpExecutionContext, platform: HighwayPlatform) -
     with logs.bound(run=context.run.run_id), logs.step(UPKEEP) as done:
         tables = upkeep.upkeep(opened, settings, context.log.info)
         done["rows"] = {table.table: table.rows for table in tables}
+    measuring.looked_after(settings)
     news = register_delivered(context.instance, opened.landing, context.run.run_id)
     tick_logs = tidy(context.instance)
     damages = upkeep.damages_in(tables)

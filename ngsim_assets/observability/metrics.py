@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["counter", "histogram", "gauge"]
 
-HIGHWAY, SOURCE, STAGE, FOLDER = "highway", "source", "stage", "folder"
+HIGHWAY, SOURCE, STAGE, FOLDER, CHECK = "highway", "source", "stage", "folder", "check"
 
 ALL = "all"
 """Label `highway` of what belongs to every highway together."""
@@ -129,8 +129,8 @@ QUALITY_SCORE = Metric(
     "gauge",
     "0 to 100",
     (HIGHWAY, STAGE),
-    "Score of the recording whose report was made last, before (`raw`) and after (`cleaned`) "
-    "cleaning.",
+    "Score of the recording whose report was made last, before (`validated`) and after "
+    "(`cleaned`) cleaning.",
     note="Which recording that was stands in the log and in Dagster; recordings are no labels.",
 )
 ACTIVE_INGESTORS = Metric(
@@ -199,6 +199,14 @@ DAEMON_UP = Metric(
     "Whether Dagster's daemon lives, so that files are taken in by themselves.",
     kept=False,
 )
+HEALTH = Metric(
+    "ngsim_health",
+    "gauge",
+    "0, 1 or 2",
+    (CHECK,),
+    "What a check of `/health` found: 0 is ok, 1 degraded, 2 failing.",
+    kept=False,
+)
 
 METRICS: tuple[Metric, ...] = (
     RECORDS,
@@ -219,6 +227,7 @@ METRICS: tuple[Metric, ...] = (
     WAITING_FILES,
     DISK_FREE,
     DAEMON_UP,
+    HEALTH,
 )
 
 

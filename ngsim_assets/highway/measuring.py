@@ -1,0 +1,299 @@
+"""What the work on the highway means for the metrics: which stage counts what, under which labels.
+
+Belongs here: counting at intake, in stages and at upkeep, and what is found out when somebody
+asks. Does not belong here: which metrics there are, how they are kept (observability).
+
+Nothing in here fails what it measures: what cannot be counted is told as a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from ngsim_assets.acquisition.landing import absolute
+from ngsim_assets.highway import model
+from ngsim_assets.highway.arrival.intake_results import Intake, Rejected
+from ngsim_assets.highway.data_versions import BUILT_FROM, table_of
+from ngsim_assets.highway.keys import PartitionKey
+from ngsim_assets.highway.official.handing_over import FOLDER as HANDED_OVER
+from ngsim_assets.highway.stages import Platform, identity
+from ngsim_assets.observability import folding, ingestors, logs, metrics
+from ngsim_assets.observability.folding import Samples
+from ngsim_assets.observability.health import SEVERITY, Health
+from ngsim_assets.observability.keeping import kept
+from ngsim_assets.observability.metrics import ALL, UNKNOWN, IngestionMetrics
+from ngsim_assets.quality.report import DataQualityReport
+from ngsim_assets.settings import Settings
+from ngsim_assets.storage.parquet import Commit
+
+INCOMING, DOWNLOADS, COMMAND_LINE = "incoming", "downloads", "command line"
+"""Ways that files come by, as label `source`."""
+
+SEVERAL = "several"
+"""Source of a recording whose files came by more than one way."""
+
+INTAKE, UPKEEP = "intake", "upkeep"
+"""Stages beside those of the asset graph, as label `stage`."""
+
+_DIVIDED = re.compile(r"highway_id=([^/]+)")
+"""Folders of the lake say which highway they are of."""
+
+_ASSETS = {table_of(asset).name: asset for asset in BUILT_FROM}
+"""What the asset graph calls the stage that writes a table."""
+
+_KEPT_IN = ("landing", "lake", "downloads", "reports", "rejected")
+
+_log = logs.get_logger(logger="metrics")
+
+Result = TypeVar("Result")
+
+
+def source_of(settings: Settings, path: Path | str) -> str:
+    """By which way the file at `path` came."""
+    there, root = Path(absolute(Path(path))), Path(absolute(settings.incoming_folder))
+    if not there.is_relative_to(root):
+        return COMMAND_LINE
+    return DOWNLOADS if there.is_relative_to(root / HANDED_OVER) else INCOMING
+
+
+# taking in -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def taking_in(
+    settings: Settings, source: str
+) -> Iterator[Callable[[Iterable[Result]], Iterator[Result]]]:
+    """Measure files that are taken in: wrap what gives their results.
+
+    Args:
+        source: of most of them, which is said to be at work; each file counts where it came from.
+    """
+    with kept(settings) as counted:
+        active = counted.active_ingestors.labels(ALL, source)
+        active.inc()
+        try:
+            yield _Taking(settings, counted).watched
+        except Exception:
+            counted.errors_total.labels(UNKNOWN, source).inc()
+            raise
+        finally:
+            active.dec()
+
+
+class _Taking:
+    def __init__(self, settings: Settings, counted: IngestionMetrics) -> None:
+        self._settings = settings
+        self._counted = counted
+        self._sized: set[Path] = set()
+
+    def watched(self, results: Iterable[Result]) -> Iterator[Result]:
+        """The same results, each counted with the time it took."""
+        began = time.monotonic()
+        for result in results:
+            with _never_failing():
+                self._count(result, time.monotonic() - began)
+            yield result
+            began = time.monotonic()
+
+    def _count(self, result: object, seconds: float) -> None:
+        counted = self._counted
+        if isinstance(result, Rejected):
+            counted.errors_total.labels(UNKNOWN, source_of(self._settings, result.path)).inc()
+        if not isinstance(result, Intake) or not result.changed or result.note:
+            return
+        source = source_of(self._settings, result.path)
+        rows: dict[str, int] = {}
+        for key, delivered in result.partitions.items():
+            highway = PartitionKey.parse(key).highway_id
+            rows[highway] = rows.get(highway, 0) + delivered
+        for highway in rows:
+            counted.last_success_timestamp_seconds.labels(highway, INTAKE).set_to_current_time()
+        if result.unassigned:
+            rows[UNKNOWN] = result.unassigned
+            counted.validated_records_total.labels(UNKNOWN, source).inc(result.unassigned)
+            counted.validation_failures_total.labels(UNKNOWN, source).inc(result.unassigned)
+        for highway, number in rows.items():
+            counted.records_total.labels(highway, source).inc(number)
+        most = max(rows, key=rows.__getitem__, default=UNKNOWN)
+        counted.ingestion_duration_seconds.labels(most, source).observe(seconds)
+        if result.path not in self._sized:  # members of an archive share its bytes
+            self._sized.add(result.path)
+            counted.bytes_total.labels(most, source).inc(result.path.stat().st_size)
+
+
+# stages --------------------------------------------------------------------------------------
+
+
+class Stage:
+    """What a stage that is being measured tells of itself."""
+
+    def __init__(self, platform: Platform, counted: IngestionMetrics, source: str) -> None:
+        self._platform = platform
+        self._counted = counted
+        self._source = source
+        self._began = time.monotonic()
+
+    def wrote(self, commits: Sequence[Commit], report: DataQualityReport | None = None) -> None:
+        """Everything is stored. Called while nobody else writes the recording."""
+        seconds = time.monotonic() - self._began
+        with _never_failing():
+            self._count(commits, seconds)
+            for rating in report.ratings if report is not None else ():
+                if rating.score is not None:
+                    highway = commits[0].partition["highway_id"]
+                    self._counted.quality_score.labels(highway, rating.stage).set(rating.score)
+
+    def _count(self, commits: Sequence[Commit], seconds: float) -> None:
+        counted = self._counted
+        for commit in commits:
+            highway = commit.partition.get("highway_id", ALL)
+            told = _ASSETS.get(commit.table, commit.table)
+            counted.last_success_timestamp_seconds.labels(highway, told).set_to_current_time()
+            if commit.table not in {model.VALIDATED_POINTS.name, model.QUARANTINE.name}:
+                continue
+            labels = highway, self._source
+            counted.validated_records_total.labels(*labels).inc(commit.rows)
+            if commit.table == model.QUARANTINE.name:
+                counted.validation_failures_total.labels(*labels).inc(commit.rows)
+            else:
+                counted.validation_duration_seconds.labels(*labels).observe(seconds)
+                counted.anomalies_total.labels(*labels).inc(self._flagged(commit))
+
+    def _flagged(self, validated: Commit) -> int:
+        of_recording = {name: validated.partition[name] for name in ("highway_id", "recording")}
+        points = self._platform.lake.scan(model.VALIDATED_POINTS, of_recording)
+        return points.select((pl.col("flags").list.len() > 0).sum()).collect().item()
+
+
+@contextmanager
+def stage(
+    settings: Settings, platform: Platform, key: PartitionKey | None = None
+) -> Iterator[Stage]:
+    """Measure a stage, of a recording or of the corpus: it tells what it wrote; failures count."""
+    with kept(settings) as counted:
+        source = UNKNOWN
+        with _never_failing():
+            source = _source_of_recording(settings, platform, key) if key is not None else ALL
+        try:
+            yield Stage(platform, counted, source)
+        except Exception:
+            highway = key.highway_id if key is not None else ALL
+            counted.errors_total.labels(highway, source).inc()
+            raise
+
+
+def _source_of_recording(settings: Settings, platform: Platform, key: PartitionKey) -> str:
+    raw = platform.lake.current(model.RAW_TRAJECTORIES, identity(key))
+    files = raw.provenance.files if raw is not None else ()
+    ways = {source_of(settings, file.path) for file in files}
+    return SEVERAL if len(ways) > 1 else next(iter(ways), UNKNOWN)
+
+
+# upkeep --------------------------------------------------------------------------------------
+
+
+def looked_after(settings: Settings) -> None:
+    """Upkeep has been done: how much room everything takes now."""
+    with _never_failing(), kept(settings) as counted:
+        for (highway, folder), size in storage_usage(settings).items():
+            counted.storage_usage_bytes.labels(highway, folder).set(size)
+        counted.last_success_timestamp_seconds.labels(ALL, UPKEEP).set_to_current_time()
+
+
+def storage_usage(settings: Settings) -> dict[tuple[str, str], int]:
+    """Bytes of all files by highway and folder."""
+    sizes: dict[tuple[str, str], int] = {}
+    for name in _KEPT_IN:
+        _add_sizes(getattr(settings, name), ALL, name, sizes)
+    return sizes
+
+
+def _add_sizes(folder: Path, highway: str, name: str, sizes: dict[tuple[str, str], int]) -> None:
+    sizes.setdefault((highway, name), 0)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):  # gone meanwhile
+                if entry.is_dir(follow_symlinks=False):
+                    found = _DIVIDED.fullmatch(entry.name)
+                    _add_sizes(Path(entry.path), found[1] if found else highway, name, sizes)
+                else:
+                    sizes[highway, name] += entry.stat(follow_symlinks=False).st_size
+
+
+# when somebody asks --------------------------------------------------------------------------
+
+
+def exposition(settings: Settings, health: Health) -> bytes:
+    """What Prometheus is told now: what was counted, and what is so at the moment."""
+    samples = folding.totals(settings.metrics)
+    _replace(
+        samples,
+        metrics.STORAGE_USAGE,
+        {labels: float(size) for labels, size in storage_usage(settings).items()},
+    )
+    active = {labels: float(n) for labels, n in ingestors.under_way(settings.metrics).items()}
+    _replace(samples, metrics.ACTIVE_INGESTORS, active or {(ALL, INCOMING): 0.0})
+    for (highway, name), moment in _last_success(health).items():
+        key = _key(metrics.LAST_SUCCESS, (highway, name))
+        samples[key] = max(moment, samples.get(key, 0.0))
+    for metric, check, value in _READ_OFF:
+        found = health.of(check)
+        with suppress(KeyError, TypeError, ValueError):  # the check could not be made
+            if found is not None:
+                _replace(samples, metric, {(): value(found.data)})
+    checks = {(check.name,): float(SEVERITY[check.status]) for check in health.checks}
+    _replace(samples, metrics.HEALTH, checks)
+    return folding.render(samples)
+
+
+_READ_OFF: tuple[tuple[metrics.Metric, str, Callable[..., float]], ...] = (
+    (metrics.OPEN_BREAKERS, "breakers", lambda data: float(len(data["open"]))),
+    (metrics.FAILED_FILES, "rejected", lambda data: float(len(data["files"]))),
+    (metrics.FAILED_BUILDS, "builds", lambda data: float(len(data["failed"]))),
+    (metrics.WAITING_FILES, "incoming", lambda data: float(len(data["ready"]))),
+    (metrics.DISK_FREE, "disk", lambda data: float(data["free_bytes"])),
+    (metrics.DAEMON_UP, "daemon", lambda data: float(bool(data["up"]))),
+)
+
+
+def _last_success(health: Health) -> dict[tuple[str, str], float]:
+    """When what is live was written, by highway and table; the latest of its recordings."""
+    found = health.of("recordings")
+    latest: dict[tuple[str, str], float] = {}
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        told = found.data["last_success"] if found is not None else {}
+        for key, by_stage in told.items():  # pyright: ignore[reportAttributeAccessIssue]
+            highway = PartitionKey.parse(key).highway_id
+            for asset, one in by_stage.items():
+                moment = datetime.fromisoformat(one["time"]).timestamp()
+                latest[highway, asset] = max(moment, latest.get((highway, asset), 0.0))
+    return latest
+
+
+def _replace(
+    samples: Samples, metric: metrics.Metric, values: dict[tuple[str, ...], float]
+) -> None:
+    for key in [key for key in samples if key[0] == metric.name]:
+        del samples[key]
+    samples |= {_key(metric, labels): value for labels, value in values.items()}
+
+
+def _key(metric: metrics.Metric, labels: Sequence[str]) -> tuple[str, folding.Labels]:
+    return metric.name, tuple(sorted(zip(metric.labels, labels, strict=True)))
+
+
+@contextmanager
+def _never_failing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _log.warning("something could not be measured", error=error)
