@@ -13,12 +13,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     from ngsim_assets.highway import assets as highway
-    from ngsim_assets.highway import sensors
+    from ngsim_assets.highway import downloads, sensors
     from ngsim_assets.highway.automation import AUTOMATION
     from ngsim_assets.highway.checks import build_checks
     from ngsim_assets.highway.resources import HighwayPlatform
 
     HIGHWAY_CHECKS = build_checks()
+    RAW_FILES = downloads.behind_downloads(highway.raw_files)
 
 BUILD_RECORDING = "build_recording"
 SUMMARISE_CORPUS = "summarise_corpus"
@@ -30,7 +31,7 @@ def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.De
     `resources` replaces those of the same name, as in tests: a platform in a folder of its own.
     """
     return dg.Definitions(
-        assets=highway.ASSETS,
+        assets=[downloads.ngsim_downloads, RAW_FILES, *highway.BUILT],
         asset_checks=HIGHWAY_CHECKS,
         jobs=[
             dg.define_asset_job(
@@ -45,9 +46,10 @@ def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.De
                 description="All recordings side by side.",
                 run_tags={"ngsim/kind": "summary"},
             ),
+            downloads.download_job,
             *sensors.JOBS,
         ],
-        schedules=sensors.SCHEDULES,
+        schedules=[downloads.daily_downloads, *sensors.SCHEDULES],
         sensors=[AUTOMATION, *sensors.SENSORS],
         resources={"platform": HighwayPlatform(), **(resources or {})},
         # A step in a process of its own costs seconds of imports; partitions run in parallel

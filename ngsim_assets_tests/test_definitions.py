@@ -36,14 +36,21 @@ def test_everything_that_runs_by_itself_does_from_the_start(
         "lost_runs",
     }
     assert set(started.values()) == {dg.DefaultSensorStatus.RUNNING}
-    (schedule,) = repository.schedule_defs
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    scheduled = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
+    assert scheduled.keys() == {"daily_downloads", "daily_upkeep"}
+    assert set(scheduled.values()) == {dg.DefaultScheduleStatus.RUNNING}
 
 
 def test_whatever_runs_says_what_it_is_for(repository: dg.RepositoryDefinition) -> None:
     jobs = {name: repository.get_job(name) for name in repository.job_names}
     named = {name: job for name, job in jobs.items() if not name.startswith("__")}
-    assert named.keys() == {"build_recording", "summarise_corpus", "take_in_files", "upkeep"}
+    assert named.keys() == {
+        "build_recording",
+        "summarise_corpus",
+        "take_in_files",
+        "upkeep",
+        "download",
+    }
     assert len({job.run_tags["ngsim/kind"] for job in named.values()}) == len(named)
     described = [*named.values(), *repository.sensor_defs, *repository.schedule_defs]
     assert [thing.name for thing in described if not thing.description] == []

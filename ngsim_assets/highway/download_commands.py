@@ -110,9 +110,9 @@ def _downloaded(settings: Settings, wanted: Wanted, *, again: bool) -> Downloads
     from ngsim_assets.highway.official.downloading import download
 
     if settings.log == "json":
-        return asyncio.run(download(settings, wanted, observers=[LogObserver()], again=again))
+        return download(settings, wanted, observers=[LogObserver()], again=again)
     with showing_progress() as progress:
-        return asyncio.run(download(settings, wanted, observers=[progress], again=again))
+        return download(settings, wanted, observers=[progress], again=again)
 
 
 def _show(done: Downloads, *, as_json: bool) -> None:

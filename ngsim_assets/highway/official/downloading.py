@@ -5,17 +5,25 @@ Belongs here: what a command and an asset do alike. Does not belong here: how ei
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ngsim_assets.acquisition.events import Observer
+from ngsim_assets.acquisition.observers.metrics import MetricsObserver
 from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
 from ngsim_assets.acquisition.results import IngestionResult, Outcome
-from ngsim_assets.acquisition.transfer.threads import in_thread
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway.official.handing_over import Handed, hand_over
+from ngsim_assets.highway.official.queries import fingerprint
 from ngsim_assets.highway.official.source import NGSIMDataSource, Wanted
+from ngsim_assets.observability.keeping import kept
 from ngsim_assets.settings import Settings
+
+STAGE = "download"
+"""What metrics call it."""
+
+_FRESH = {"fetched", "unchanged"}
 
 
 class NotAllFresh(NgsimAssetsError):
@@ -41,16 +49,18 @@ class Downloads:
     @property
     def failed(self) -> list[Outcome]:
         """What could not be had as it is now."""
-        return [
-            outcome
-            for outcome in self.result.outcomes
-            if outcome.status not in {"fetched", "unchanged"}
-        ]
+        return [outcome for outcome in self.result.outcomes if outcome.status not in _FRESH]
 
     @property
     def new(self) -> list[Handed]:
         """Files that were put into the incoming folder now."""
         return [handed for handed in self.handed if handed.new]
+
+    @property
+    def content(self) -> str:
+        """Differs wherever any of the files that there are does."""
+        files = sorted((item.resource.key, item.sha256) for item in self.result.artifacts)
+        return fingerprint(files)
 
     def require_fresh(self) -> None:
         """Raise NotAllFresh, or what is wrong with the source as a whole, unless all is there."""
@@ -93,7 +103,7 @@ class Downloads:
         }
 
 
-async def download(
+def download(
     settings: Settings,
     wanted: Wanted,
     *,
@@ -105,7 +115,12 @@ async def download(
     What is held from an earlier time is handed over, too, if it was not yet. Raises
     IncomingMissing and what the disk refuses; failures of downloads are in the result.
     """
-    pipeline = AsyncETLPipeline(settings, observers=observers)
-    (result,) = await pipeline.run([NGSIMDataSource(settings, wanted)])
-    handed = await in_thread(hand_over, settings, result.artifacts, again=again)
-    return Downloads(result, tuple(handed))
+    with kept(settings) as counted:
+        told = [*observers, MetricsObserver(counted)]
+        pipeline = AsyncETLPipeline(settings, observers=told)
+        (result,) = asyncio.run(pipeline.run([NGSIMDataSource(settings, wanted)]))
+        for outcome in result.outcomes:
+            if outcome.status in _FRESH:
+                labels = (outcome.resource.labels["highway"], STAGE)
+                counted.last_success_timestamp_seconds.labels(*labels).set_to_current_time()
+    return Downloads(result, tuple(hand_over(settings, result.artifacts, again=again)))
