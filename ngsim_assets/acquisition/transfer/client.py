@@ -45,7 +45,12 @@ _SAID = 300
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A small body, decoded. `url`: it came from, after redirects; `status` may be 304."""
+    """A small body, decoded.
+
+    Attributes:
+        status: 200, or 304 where a condition was set. url: it came from, after redirects, secrets
+            redacted.
+    """
 
     status: int
     url: str
@@ -194,7 +199,7 @@ class HttpClient:
         async def attempt() -> Page:
             async with self.request(url, params=params, headers=asked) as reply:
                 body = b"" if reply.status == 304 else await decoded(reply, most)
-                return Page(reply.status, reply.url, reply.headers, body)
+                return Page(reply.status, reply.shown_url, reply.headers, body)
 
         until = deadline or Deadline(self.limits.deadline, self._clock)
         return await self.retrying(resource, until, attempt)

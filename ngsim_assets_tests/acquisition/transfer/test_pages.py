@@ -25,6 +25,7 @@ from ngsim_assets.acquisition.transfer.errors import (
 )
 from ngsim_assets.acquisition.transfer.limits import Clock, Deadline
 from ngsim_assets_tests.acquisition.transfer.handlers import (
+    SECRET,
     Asleep,
     body_of,
     one_after_another,
@@ -145,6 +146,17 @@ def test_small_bodies_are_refused_when_they_are_not_small() -> None:
 def test_a_page_for_people_is_not_json_even_with_status_200() -> None:
     with pytest.raises(NotTheFile, match="an HTML page came where JSON"):
         as_json(page(b"<!DOCTYPE html><h1>Down for maintenance", Content_Type="application/json"))
+
+
+def test_a_page_tells_where_it_came_from_without_secrets() -> None:
+    async def call(client: HttpClient, server: Server) -> None:
+        params = {"$$app_token": SECRET, "n": "1"}
+        answer = await client.get(server.resource(), server.url + "/x", params=params)
+        assert (answer.status, answer.body) == (200, b"here")
+        assert answer.url == server.url + "/x?$$app_token=REDACTED&n=1"
+        assert server.requests[0].query["$$app_token"] == SECRET
+
+    got(page(), call)
 
 
 def test_304_is_an_answer_to_who_holds_a_copy() -> None:
