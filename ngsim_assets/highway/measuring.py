@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +22,11 @@ from ngsim_assets.acquisition.landing import absolute
 from ngsim_assets.highway import model
 from ngsim_assets.highway.arrival.intake_results import Intake, Rejected
 from ngsim_assets.highway.data_versions import BUILT_FROM, table_of
+from ngsim_assets.highway.health_gauges import gauges
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.official.handing_over import FOLDER as HANDED_OVER
 from ngsim_assets.highway.stages import Platform, identity
 from ngsim_assets.observability import folding, ingestors, logs, metrics
-from ngsim_assets.observability.folding import Samples
 from ngsim_assets.observability.health import SEVERITY, Health
 from ngsim_assets.observability.keeping import kept
 from ngsim_assets.observability.metrics import ALL, UNKNOWN, IngestionMetrics
@@ -233,61 +232,26 @@ def _add_sizes(folder: Path, highway: str, name: str, sizes: dict[tuple[str, str
 
 
 def exposition(settings: Settings, health: Health) -> bytes:
-    """What Prometheus is told now: what was counted, and what is so at the moment."""
-    samples = folding.totals(settings.metrics)
-    _replace(
-        samples,
-        metrics.STORAGE_USAGE,
-        {labels: float(size) for labels, size in storage_usage(settings).items()},
-    )
-    active = {labels: float(n) for labels, n in ingestors.under_way(settings.metrics).items()}
-    _replace(samples, metrics.ACTIVE_INGESTORS, active or {(ALL, INCOMING): 0.0})
-    for (highway, name), moment in _last_success(health).items():
-        key = _key(metrics.LAST_SUCCESS, (highway, name))
-        samples[key] = max(moment, samples.get(key, 0.0))
-    for metric, check, value in _READ_OFF:
-        found = health.of(check)
-        with suppress(KeyError, TypeError, ValueError):  # the check could not be made
-            if found is not None:
-                _replace(samples, metric, {(): value(found.data)})
-    checks = {(check.name,): float(SEVERITY[check.status]) for check in health.checks}
-    _replace(samples, metrics.HEALTH, checks)
+    """What Prometheus is told now: what all processes have counted, and what is so at the moment."""
+    samples = {
+        key: value
+        for key, value in folding.totals(settings.metrics).items()
+        if key[0] != metrics.STORAGE_USAGE.name
+    }
+    for key, value in gauges(health).items():
+        # a stage that wrote nothing new succeeded all the same: the later of counted and stored
+        samples[key] = max(value, samples.get(key, value))
+    for labels, size in storage_usage(settings).items():
+        samples[_key(metrics.STORAGE_USAGE, *labels)] = float(size)
+    samples[_key(metrics.ACTIVE_INGESTORS, ALL, INCOMING)] = 0.0
+    for labels, count in ingestors.under_way(settings.metrics).items():
+        samples[_key(metrics.ACTIVE_INGESTORS, *labels)] = float(count)
+    for check in health.checks:
+        samples[_key(metrics.HEALTH, check.name)] = float(SEVERITY[check.status])
     return folding.render(samples)
 
 
-_READ_OFF: tuple[tuple[metrics.Metric, str, Callable[..., float]], ...] = (
-    (metrics.OPEN_BREAKERS, "breakers", lambda data: float(len(data["open"]))),
-    (metrics.FAILED_FILES, "rejected", lambda data: float(len(data["files"]))),
-    (metrics.FAILED_BUILDS, "builds", lambda data: float(len(data["failed"]))),
-    (metrics.WAITING_FILES, "incoming", lambda data: float(len(data["ready"]))),
-    (metrics.DISK_FREE, "disk", lambda data: float(data["free_bytes"])),
-    (metrics.DAEMON_UP, "daemon", lambda data: float(bool(data["up"]))),
-)
-
-
-def _last_success(health: Health) -> dict[tuple[str, str], float]:
-    """When what is live was written, by highway and table; the latest of its recordings."""
-    found = health.of("recordings")
-    latest: dict[tuple[str, str], float] = {}
-    with suppress(KeyError, TypeError, ValueError, AttributeError):
-        told = found.data["last_success"] if found is not None else {}
-        for key, by_stage in told.items():  # pyright: ignore[reportAttributeAccessIssue]
-            highway = PartitionKey.parse(key).highway_id
-            for asset, one in by_stage.items():
-                moment = datetime.fromisoformat(one["time"]).timestamp()
-                latest[highway, asset] = max(moment, latest.get((highway, asset), 0.0))
-    return latest
-
-
-def _replace(
-    samples: Samples, metric: metrics.Metric, values: dict[tuple[str, ...], float]
-) -> None:
-    for key in [key for key in samples if key[0] == metric.name]:
-        del samples[key]
-    samples |= {_key(metric, labels): value for labels, value in values.items()}
-
-
-def _key(metric: metrics.Metric, labels: Sequence[str]) -> tuple[str, folding.Labels]:
+def _key(metric: metrics.Metric, *labels: str) -> tuple[str, folding.Labels]:
     return metric.name, tuple(sorted(zip(metric.labels, labels, strict=True)))
 
 

@@ -15,12 +15,10 @@ from typing import Annotated
 import typer
 
 from ngsim_assets import __version__, console
-from ngsim_assets.highway import stages
+from ngsim_assets.highway import measuring, stages
 from ngsim_assets.highway.health import HighwayHealth
-from ngsim_assets.highway.health_gauges import gauges
 from ngsim_assets.observability import logs
-from ngsim_assets.observability.folding import render, totals
-from ngsim_assets.observability.health import Check, Examination, Health
+from ngsim_assets.observability.health import Check, Examination
 from ngsim_assets.observability.redaction import Redactor
 from ngsim_assets.observability.serving import Served, is_loopback, serve
 from ngsim_assets.settings import Settings, load_settings
@@ -66,18 +64,10 @@ def served(settings: Settings, daemon: Daemon) -> Served:
     return Served(
         health=Examination({**highway.checks(), "daemon": lambda: daemon(settings)}),
         ready=Examination(highway.readiness()),
-        exposition=lambda health: exposition(settings, health),
+        exposition=lambda health: measuring.exposition(settings, health),
         version=versions,
         redactor=Redactor.of(settings),
     )
-
-
-def exposition(settings: Settings, health: Health) -> bytes:
-    """What all processes have counted, and what `health` found, for Prometheus."""
-    counted, found = totals(settings.metrics), gauges(health)
-    # a stage that wrote nothing new succeeded all the same: the later of what is counted and stored
-    both = counted.keys() & found.keys()
-    return render({**counted, **found, **{key: max(counted[key], found[key]) for key in both}})
 
 
 def versions() -> Mapping[str, object]:
