@@ -232,7 +232,7 @@ def _add_sizes(folder: Path, highway: str, name: str, sizes: dict[tuple[str, str
 
 
 def exposition(settings: Settings, health: Health) -> bytes:
-    """What Prometheus is told now: what all processes have counted, and what is so at the moment."""
+    """What Prometheus is told: what all processes have counted, and what is so at the moment."""
     samples = {
         key: value
         for key, value in folding.totals(settings.metrics).items()
