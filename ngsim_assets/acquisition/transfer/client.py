@@ -38,7 +38,6 @@ from ngsim_assets.acquisition.transfer.reply import BROKEN, Reply
 Result = TypeVar("Result")
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_CREDENTIALS = ("Authorization", "Cookie", "Proxy-Authorization")
 _SAID = 300
 """Characters of what a server says about a failure that are passed on."""
 
@@ -125,7 +124,8 @@ class HttpClient:
         """One attempt at `url`: the reply, within limits, after redirects, its body unread.
 
         It is 200; or 206 and 416 if a range was asked for, 304 if a condition was set. Without an
-        `Accept-Encoding` of the caller's the body is asked for as it is.
+        `Accept-Encoding` of the caller's the body is asked for as it is. `headers` go along with
+        redirects, but those with names of secrets not to another origin.
 
         Raises:
             TransferError: everything else.
@@ -149,7 +149,7 @@ class HttpClient:
                     await self._settle(permit, None)
                     return
             if addresses.origin(onward) != addresses.origin(target):
-                for name in _CREDENTIALS:
+                for name in [name for name in given if responses.is_secret(name)]:
                     given.popall(name, None)
             target = onward
         raise TooManyRedirects(url, self.limits.redirects)
@@ -193,16 +193,11 @@ class HttpClient:
             BodyTooLong: more than `max_bytes` (None: `Limits.page_bytes`), sent or decoded.
             TransferError: what else may happen.
         """
-        most = self.limits.page_bytes if max_bytes is None else max_bytes
-        asked = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
 
         async def attempt() -> Page:
-            async with self.request(url, params=params, headers=asked) as reply:
-                body = b"" if reply.status == 304 else await decoded(reply, most)
-                return Page(reply.status, reply.shown_url, reply.headers, body)
+            return await self._page(url, params, headers, max_bytes)
 
-        until = deadline or Deadline(self.limits.deadline, self._clock)
-        return await self.retrying(resource, until, attempt)
+        return await self.retrying(resource, deadline or self._deadline(), attempt)
 
     async def get_json(
         self,
@@ -216,15 +211,33 @@ class HttpClient:
     ) -> object:
         """The JSON at `url`; NotTheFile for a page, NotWhatWasAsked for what is no JSON."""
         asked = {"Accept": "application/json", **(headers or {})}
-        page = await self.get(
-            resource, url, params=params, headers=asked, max_bytes=max_bytes, deadline=deadline
-        )
-        if responses.looks_like_html(page.body):
-            raise NotTheFile(page.url, "an HTML page", "JSON")
-        try:
-            return json.loads(page.body)
-        except ValueError:
-            raise NotWhatWasAsked(page.url, "the body is not JSON") from None
+
+        async def attempt() -> object:
+            page = await self._page(url, params, asked, max_bytes)
+            if responses.looks_like_html(page.body):
+                raise NotTheFile(page.url, "an HTML page", "JSON")
+            try:
+                return json.loads(page.body)
+            except (ValueError, RecursionError):
+                raise NotWhatWasAsked(page.url, "the body is not JSON") from None
+
+        return await self.retrying(resource, deadline or self._deadline(), attempt)
+
+    async def _page(
+        self,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        max_bytes: int | None,
+    ) -> Page:
+        most = self.limits.page_bytes if max_bytes is None else max_bytes
+        asked = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
+        async with self.request(url, params=params, headers=asked) as reply:
+            body = b"" if reply.status == 304 else await decoded(reply, most)
+            return Page(reply.status, reply.shown_url, reply.headers, body)
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self.limits.deadline, self._clock)
 
     @asynccontextmanager
     async def _admitted(self, target: URL) -> AsyncIterator[Permit]:
@@ -240,8 +253,8 @@ class HttpClient:
                         await self._slots.pace(host)
                         leave = breaker.permit(shown)
                         if isinstance(leave, Permit):
-                            await self._told(leave.change)
                             try:
+                                await self._told(leave.change)
                                 yield leave
                             finally:
                                 leave.abandoned()

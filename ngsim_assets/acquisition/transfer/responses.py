@@ -27,7 +27,7 @@ _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\uffff]*")')
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b")
 _AHEAD_OF_HTML = ((b"<?xml", b"?>"), (b"<!--", b"-->"))
 _SECRET_NAME = re.compile(
-    r"token|secret|passw|pwd|signature|credential|^auth|^(sig|key|code)$"
+    r"token|secret|passw|pwd|signature|credential|cookie|^(proxy-)?auth|^(sig|key|code)$"
     r"|(api|app|access|account|private|subscription)[-_.]?(key|code)",
     re.IGNORECASE,
 )
@@ -171,6 +171,11 @@ def host_of(url: URL | str) -> str:
     return (URL(url) if isinstance(url, str) else url).host_port_subcomponent or ""
 
 
+def is_secret(name: str) -> bool:
+    """Whether a header or a part of a query of this name holds what not everybody may know."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def redacted(url: URL | str) -> str:
     """`url` as it may be shown: without user, password, fragment and values of secret names."""
     from yarl import URL
@@ -178,8 +183,7 @@ def redacted(url: URL | str) -> str:
     try:
         parsed = URL(url) if isinstance(url, str) else url
         query = [
-            (name, _REDACTED if _SECRET_NAME.search(name) else value)
-            for name, value in parsed.query.items()
+            (name, _REDACTED if is_secret(name) else value) for name, value in parsed.query.items()
         ]
         shown = parsed.with_fragment(None)
         if parsed.host:

@@ -140,13 +140,14 @@ def test_secrets_go_to_their_own_host_only_also_when_redirected() -> None:
                 secrets = {own.host: {"X-App-Token": SecretStr(SECRET)}}
                 async with client_of(secrets=secrets) as client:
                     await read(client, own.url + "/in")
-                    asked = {"Authorization": "Basic abc", "X-Plain": "1"}
+                    asked = {"Authorization": "Basic abc", "X-API-Key": "k", "X-Plain": "1"}
                     await read(client, own.url + "/out", headers=asked)
                     await read(client, other.url + "/y")
                 assert [r.headers.get("X-App-Token") for r in own.requests] == [SECRET] * 3
                 assert own.requests[-1].headers["Authorization"] == "Basic abc"
             assert [r.headers.get("X-App-Token") for r in other.requests] == [None, None]
             assert other.requests[0].headers.get("Authorization") is None
+            assert other.requests[0].headers.get("X-API-Key") is None
             assert other.requests[0].headers["X-Plain"] == "1"
 
     asyncio.run(main())

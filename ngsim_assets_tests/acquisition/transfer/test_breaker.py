@@ -10,7 +10,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ngsim_assets.acquisition.events import BreakerChanged
+from ngsim_assets.acquisition.events import BreakerChanged, Event
 from ngsim_assets.acquisition.transfer.breaker import (
     FORGOTTEN_AFTER,
     Breaker,
@@ -382,6 +382,38 @@ def test_a_cancelled_probe_lets_the_next_request_probe(tmp_path: Path) -> None:
                 await probe
             assert await next_one == 200
             assert standing(tmp_path) == []
+
+    client = server = None
+    asyncio.run(main())
+
+
+def test_a_probe_that_is_cancelled_while_it_is_told_of_keeps_nobody_waiting() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=500 if len(server.requests) == 1 else 200)
+
+    async def ask() -> int:
+        async with client.request(server.url) as reply:
+            return reply.status
+
+    async def main() -> None:
+        nonlocal client, server
+        telling = asyncio.Event()
+
+        class Slow(Told):
+            async def __call__(self, event: Event) -> None:
+                if event == BreakerChanged(server.host, "half_open") and not telling.is_set():
+                    telling.set()
+                    await asyncio.sleep(30)
+
+        breakers = Breakers(None, failures=1, seconds=0.05)
+        async with serving(answer) as server, client_of(breakers=breakers, tell=Slow()) as client:
+            with pytest.raises(ServerFailed):
+                await ask()
+            await asyncio.sleep(0.06)
+            probe = asyncio.create_task(ask())
+            await telling.wait()
+            probe.cancel()
+            assert await asyncio.wait_for(ask(), 2) == 200
 
     client = server = None
     asyncio.run(main())

@@ -214,6 +214,21 @@ def test_cut_bodies_stalls_and_resets_are_tried_again() -> None:
     assert slept == [1.0, 2.0]
 
 
+def test_json_that_breaks_off_or_never_ends_its_brackets_is_asked_for_again() -> None:
+    outcomes = [page(PLAIN[:9]), page(b"[" * 100_000), page(PLAIN)]
+    time = Asleep()
+
+    async def main() -> object:
+        async with (
+            serving(one_after_another(*outcomes)) as server,
+            client_of(clock=time.clock) as client,
+        ):
+            return await client.get_json(server.resource(), server.url)
+
+    assert asyncio.run(main()) == RECORD
+    assert time.slept == [1.0, 2.0]
+
+
 def test_a_refusal_is_not_tried_again() -> None:
     outcome, slept, _, requests = tried(page(status=404), page())
     assert isinstance(outcome, NotFound)
