@@ -100,9 +100,8 @@ def main() -> None:
         print(table)
     print(f"{times} x {recording.name}; car data {cars.decoded:,}, positions {places.decoded:,}")
     print(f"nulled {dict(cars.measured.nulled)} {dict(places.measured.nulled)}")
-    print(
-        f"other cars {dict(places.measured.other_cars)}; {stored * times / rows:.1f} bytes a row stored"
-    )
+    each = stored * times / rows
+    print(f"other cars {dict(places.measured.other_cars)}; {each:.1f} bytes a row stored")
 
 
 if __name__ == "__main__":
