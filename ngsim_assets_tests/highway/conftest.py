@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # Dagster takes seconds to import, and most modules need none
+    from ngsim_assets_tests.highway.official.portal import FakePortal
     from ngsim_assets_tests.highway.watched import Watched
 
 
@@ -31,3 +32,15 @@ def platform(
     monkeypatch.setenv("NGSIM_DATA", str(tmp_path / "data"))
     with watched(fresh_home, tmp_path / "data") as platform:
         yield platform
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortal]:
+    """A data portal that the settings name: a recording of us-101, a little of i-80, mixed."""
+    from ngsim_assets_tests.highway.official.portal import FakePortal, published
+
+    with FakePortal(published()).serving() as served:
+        monkeypatch.setenv("NGSIM_PORTAL", served.url)
+        monkeypatch.setenv("NGSIM_HOST_REQUESTS", "1000")
+        monkeypatch.setenv("NGSIM_SETTLE", "0")
+        yield served

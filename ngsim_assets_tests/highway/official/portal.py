@@ -26,6 +26,8 @@ from aiohttp import web
 from ngsim_assets.highway.formats import DELIVERED, LAYOUTS
 from ngsim_assets.highway.official.portal import DATASET
 from ngsim_assets.highway.simulation.row_printer import RowPrinter
+from ngsim_assets.highway.sites import I_80
+from ngsim_assets_tests.highway.deliveries import rows
 
 MOST = 50_000
 USUAL = 1000
@@ -101,11 +103,12 @@ class FakePortal:
         self.rows = self.rows.with_columns(changed.cast(self.rows.schema[column]).alias(column))
         self._is_written(place)
 
-    def add_row(self, like: int) -> None:
-        """One more row, the same as another."""
-        self.rows = pl.concat([self.rows, self.rows[[like]]])
-        self.written.append("")
-        self._is_written(self.rows.height - 1)
+    def add_rows(self, like: list[int], *, secretly: bool = False) -> None:
+        """More rows, the same as others; `secretly` without a word in the description."""
+        self.rows = pl.concat([self.rows, self.rows[like]])
+        self.written += ["2016-09-01T00:00:00.000Z"] * len(like)
+        if not secretly:
+            self.updated += 1
 
     def _is_written(self, place: int) -> None:
         self.updated += 1
@@ -295,6 +298,17 @@ class FakePortal:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         await response.write_eof()
         return response
+
+
+def recording() -> pl.DataFrame:
+    """A recording of us-101 with as many vehicles as three seconds of a real one."""
+    return rows(vehicles=190, frames=29)
+
+
+def published() -> pl.DataFrame:
+    """A table of it and of a few vehicles of i-80, in no order."""
+    both = pl.concat([recording(), rows(I_80, vehicles=4, frames=50)])
+    return both.sample(fraction=1, shuffle=True, seed=1)
 
 
 def print_rows(rows: pl.DataFrame, layout: str) -> bytes:
