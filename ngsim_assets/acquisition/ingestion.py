@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +28,7 @@ from ngsim_assets.acquisition.events import (
     SourceStarted,
     Warned,
 )
+from ngsim_assets.acquisition.manifests import Manifest, new_manifest
 from ngsim_assets.acquisition.results import IngestionResult, Outcome, ResourceStatus
 from ngsim_assets.acquisition.session import Session
 from ngsim_assets.acquisition.sources import Artifact, AsyncDataSource, Resource
@@ -39,6 +40,7 @@ from ngsim_assets.acquisition.transfer.threads import ended, in_thread, started
 from ngsim_assets.acquisition.workplaces import Workplace
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.settings import Settings
+from ngsim_assets.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from ngsim_assets.acquisition.transfer.client import HttpClient
@@ -197,8 +199,13 @@ class Ingestion:
             async with _within(deadline, late):
                 with await self._place(resource) as place:
                     session = self._session(deadline, place)
-                    status, artifacts = await self._brought(resource, session, tally)
-                    await in_thread(place.clear)
+                    try:
+                        status, artifacts = await self._brought(resource, session, tally)
+                        await in_thread(place.clear)
+                    except BaseException:
+                        with suppress(StorageError):  # must not hide why it ended
+                            await in_thread(session.note_kept)
+                        raise
         except asyncio.CancelledError as raised:
             if _is_cancelled():
                 await self._note(resource, "cancelled", tally)
@@ -225,11 +232,12 @@ class Ingestion:
                 description = await self._source.describe(session, resource)
             finally:
                 tally.describe_seconds = seconds()
-        held = await self._held(resource)
+        manifest = await self._manifest(resource) or new_manifest(resource, self._now())
+        held = await in_thread(self._store.held_of, manifest) if manifest.contents else None
         if held is not None and held.current and held.version == description.version != "":
             await in_thread(self._store.confirm, resource, now=self._now())
             return "unchanged", held.artifacts
-        change = await in_thread(self._store.schema_change, resource, description.columns)
+        change = manifest.schema_change(description.columns)
         if change.sentence:
             await self._telling.tell(Warned(resource, change.sentence))
         session.description, session.schema_version = description, change.number
@@ -270,9 +278,14 @@ class Ingestion:
             raise
 
     async def _held(self, resource: Resource) -> Held | None:
-        """What there is of `resource`; nothing where that cannot be told, with a warning."""
+        """What there is of `resource`."""
+        manifest = await self._manifest(resource)
+        return None if manifest is None else await in_thread(self._store.held_of, manifest)
+
+    async def _manifest(self, resource: Resource) -> Manifest | None:
+        """What is remembered; nothing where that cannot be read, with a warning."""
         try:
-            return await in_thread(self._store.held, resource.source, resource.key)
+            return await in_thread(self._store.manifest, resource.source, resource.key)
         except DamagedRecord as error:
             text = f"{error.problem}; what it names counts as not there"
             await self._telling.tell(Warned(resource, text))

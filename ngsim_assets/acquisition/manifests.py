@@ -149,9 +149,14 @@ class Manifest:
         if earlier and earlier[0].identity == content.identity:
             content = replace(content, fetched_at=earlier[0].fetched_at)
             earlier = earlier[1:]
-        return replace(
-            self, contents=(content, *earlier), schemas=schemas, checked_at=self.checked_at
-        )
+        return replace(self, contents=(content, *earlier), schemas=schemas)
+
+
+def new_manifest(resource: Resource, now: datetime) -> Manifest:
+    """What is remembered of a resource that was never fetched."""
+    return Manifest(
+        resource.source, resource.key, resource.url, dict(resource.labels), now, contents=()
+    )
 
 
 def kept_file(artifact: Artifact) -> KeptFile:
@@ -183,6 +188,8 @@ def read_manifest(path: Path) -> Manifest | None:
         text = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DamagedRecord(path, error.strerror or type(error).__name__) from error
     try:
         found = json.loads(text)
         version = found.get("format") if isinstance(found, dict) else None

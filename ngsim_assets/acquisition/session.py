@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ngsim_assets.acquisition.transfer.client import HttpClient, Page
 
 _NO_HEAD = {405, 501}
+_LASTING = 1 << 20
+"""Bytes from which it is worth something that a part survives a power cut."""
 
 
 class Session:
@@ -61,6 +63,7 @@ class Session:
         self._clock = clock
         self._place = place
         self._began: dict[str, float] = {}
+        self._to_note: list[KeptAlready] = []
 
     # requests ---------------------------------------------------------------------------------
 
@@ -147,8 +150,8 @@ class Session:
         from ngsim_assets.acquisition.transfer.partfile import PartFile
 
         require_file_name(name)
-        place = self._workplace()
-        kept = await in_thread(self._kept_already, resource, url, name)
+        place = await self._noted_workplace()
+        kept = self._kept_already(resource, url, name)
         if kept is not None:
             return kept
         self._began.setdefault(name, self._clock.monotonic())
@@ -159,7 +162,8 @@ class Session:
             kinds=tuple(kinds),
             max_bytes=self._settings.artifact_bytes,
         )
-        with PartFile(place.part(url, name)) as part:
+        lasting = known.size is None or known.size >= _LASTING
+        with PartFile(place.part(url, name, lasting=lasting)) as part:
             await self._tell(ResourceStarted(resource, name, known.size, part.done.bytes))
             got = await download(
                 self.client,
@@ -193,7 +197,7 @@ class Session:
 
             def move() -> Stored:
                 stored = self._store.keep(got.path, name, sha256=got.sha256)
-                place.note(_as_kept(artifact, url))
+                self._to_note.append(_as_kept(artifact, url))
                 part.remove()
                 return stored
 
@@ -218,11 +222,12 @@ class Session:
         """
         require_file_name(name)
         self._began.setdefault(name, self._clock.monotonic())
-        making = self.workplace(resource) / f".{name}.new"
+        place = await self._noted_workplace()
 
         def make() -> tuple[Stored, int | None]:
             if isinstance(write, Path):
                 return self._store.keep(write, name), None
+            making = place.work(self.description.version) / f".{name}.new"
             making.unlink(missing_ok=True)
             counted = write(making)
             return self._store.keep(making, name), counted
@@ -248,7 +253,9 @@ class Session:
         It survives cancellation and a kill, and goes when the resource is complete. Where the
         version is not known, what is found in it may be of an earlier one.
         """
-        return self._workplace().work(self.description.version)
+        place = self._workplace()
+        self._note_kept(place)
+        return place.work(self.description.version)
 
     # telling ----------------------------------------------------------------------------------
 
@@ -274,6 +281,26 @@ class Session:
         return now - self._began.get(name, now)
 
     # ------------------------------------------------------------------------------------------
+
+    def note_kept(self) -> None:
+        """Remember what is in its place already: the resource is not complete, and may never be.
+
+        While there may be nothing more to come this is put off: a resource of one file, and there
+        may be thousands, does not need it.
+        """
+        if self._place is not None:
+            self._note_kept(self._place)
+
+    def _note_kept(self, place: Workplace) -> None:
+        if self._to_note:
+            place.note(self._to_note)
+            self._to_note.clear()
+
+    async def _noted_workplace(self) -> Workplace:
+        place = self._workplace()
+        if self._to_note:
+            await in_thread(self._note_kept, place)
+        return place
 
     def _workplace(self) -> Workplace:
         if self._place is None:

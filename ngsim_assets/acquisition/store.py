@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,12 +32,12 @@ from ngsim_assets.acquisition.manifests import (
     KeptContent,
     KeptFile,
     Manifest,
-    SchemaChange,
     kept_file,
+    new_manifest,
     read_manifest,
     written_manifest,
 )
-from ngsim_assets.acquisition.sources import Artifact, Column, Description, Resource
+from ngsim_assets.acquisition.sources import Artifact, Description, Resource
 from ngsim_assets.acquisition.workplaces import Workplace, Workplaces
 from ngsim_assets.storage.atomic import (
     make_folder,
@@ -179,8 +179,10 @@ class DownloadStore:
     def held(self, source: str, key: str) -> Held | None:
         """What there is of a resource: looked at by name and size, nothing is read."""
         manifest = self.manifest(source, key)
-        if manifest is None:
-            return None
+        return None if manifest is None else self.held_of(manifest)
+
+    def held_of(self, manifest: Manifest) -> Held | None:
+        """What there is of what `manifest` names."""
         for content in manifest.contents:
             artifacts = tuple(self._artifact(manifest, content, file) for file in content.files)
             if artifacts and all(map(is_in_place, artifacts)):
@@ -210,11 +212,6 @@ class DownloadStore:
             if manifest is not None:
                 yield manifest
 
-    def schema_change(self, resource: Resource, columns: Sequence[Column]) -> SchemaChange:
-        """What `columns` are beside those that the resource had."""
-        manifest = self._readable(resource) or _new(resource, datetime.now(UTC))
-        return manifest.schema_change(columns)
-
     def commit(
         self,
         resource: Resource,
@@ -239,7 +236,7 @@ class DownloadStore:
             manifest = self._readable(resource)
             if manifest is None and path.exists():
                 path.replace(path.with_name(f"{path.name}.unreadable"))
-            manifest = manifest or _new(resource, now)
+            manifest = manifest or new_manifest(resource, now)
             content = KeptContent(
                 version=description.version,
                 fetched_at=now,
@@ -399,9 +396,3 @@ def require_file_name(name: str) -> None:
         raise UnusableName(name, "it is empty, hidden, or longer than 200 bytes")
     if "/" in name or not name.isprintable():
         raise UnusableName(name, "it holds a / or what cannot be printed")
-
-
-def _new(resource: Resource, now: datetime) -> Manifest:
-    return Manifest(
-        resource.source, resource.key, resource.url, dict(resource.labels), now, contents=()
-    )

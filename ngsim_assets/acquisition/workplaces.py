@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from ngsim_assets.storage.atomic import make_folder, write_atomically
+from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
 from ngsim_assets.storage.errors import writing
 
 _KEPT = "kept.json"
@@ -90,9 +90,19 @@ class Workplace:
             self.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
-    def part(self, url: str, name: str) -> Path:
-        """Folder of the download of `url` as `name`."""
-        return self.folder / "files" / _digest(url, name)
+    def part(self, url: str, name: str, *, lasting: bool) -> Path:
+        """Folder of the download of `url` as `name`.
+
+        Args:
+            lasting: it is there after a power cut, too; what comes in a moment can come again.
+        """
+        folder = self.folder / "files" / _digest(url, name)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if lasting:
+                for parent in (folder.parent, self.folder, self.folder.parent):
+                    sync_folder(parent)
+        return folder
 
     def work(self, version: str) -> Path:
         """Folder for what is made of `version`; what was made of another one is removed."""
@@ -108,12 +118,10 @@ class Workplace:
         """Downloads that are in their place, though the resource is not complete."""
         return _kept(self.folder / _KEPT)
 
-    def note(self, kept: KeptAlready) -> None:
-        """Remember that a download is in its place."""
-        others = [
-            item for item in self.kept() if (item.asked, item.name) != (kept.asked, kept.name)
-        ]
-        content = json.dumps([asdict(item) for item in (*others, kept)], indent=1)
+    def note(self, news: Sequence[KeptAlready]) -> None:
+        """Remember that downloads are in their places."""
+        known = {(item.asked, item.name): item for item in (*self.kept(), *news)}
+        content = json.dumps([asdict(item) for item in known.values()], indent=1)
         write_atomically(self.folder / _KEPT, content)
 
 
@@ -162,7 +170,7 @@ def _taken(folder: Path) -> Workplace | None:
     path = folder / "lock"
     with writing(folder):
         while True:
-            make_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
             except FileNotFoundError:

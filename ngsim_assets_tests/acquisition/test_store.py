@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.acquisition.errors import DamagedRecord, NotInStore, UnusableName
+from ngsim_assets.acquisition.manifests import SchemaChange, new_manifest
 from ngsim_assets.acquisition.sources import Artifact, Column, Description, Resource
 from ngsim_assets.acquisition.store import DownloadStore
 
@@ -57,6 +58,11 @@ def committed(
     description = Description(version=version, columns=columns)
     store.commit(resource, description, [artifact], now=now)
     return artifact
+
+
+def change_of(store: DownloadStore, columns: tuple[Column, ...]) -> SchemaChange:
+    manifest = store.manifest(ZIP.source, ZIP.key) or new_manifest(ZIP, NOW)
+    return manifest.schema_change(columns)
 
 
 @pytest.fixture
@@ -192,16 +198,16 @@ def test_confirming_moves_the_time_of_the_last_look_only(store: DownloadStore) -
 def test_sets_of_columns_are_counted_and_their_changes_told(store: DownloadStore) -> None:
     x, y = Column("x", "number"), Column("y", "number")
     first, second = (x, y), (x, Column("y", "text"), Column("z", "text"))
-    assert store.schema_change(ZIP, first).number == 1
+    assert change_of(store, first).number == 1
     committed(store, b"1", columns=first)
-    assert store.schema_change(ZIP, (y, x)).sentence == ""
-    change = store.schema_change(ZIP, second)
+    assert change_of(store, (y, x)).sentence == ""
+    change = change_of(store, second)
     assert (change.number, change.added, change.retyped) == (2, ("z",), ("y",))
     assert change.sentence == ("its columns changed, schema version 2; new: z; of another type: y")
     committed(store, b"2", columns=second)
-    back = store.schema_change(ZIP, first)
+    back = change_of(store, first)
     assert (back.number, back.removed) == (1, ("z",))
-    assert store.schema_change(ZIP, ()).number == 0
+    assert change_of(store, ()).number == 0
     held = store.held("portal", "us-101/zip")
     assert held is not None
     assert held.artifacts[0].schema_version == 2
