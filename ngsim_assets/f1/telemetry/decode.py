@@ -27,8 +27,8 @@ PLACE_COLUMNS = ("x_dm", "y_dm", "z_dm")
 _SHORTEST_ROW = 24  # bytes of `"1":{"Channels":{"0":0}},`
 _INSTANT = pl.Datetime("us", "UTC")
 _KEYS = {"message": pl.Int32, "entry": pl.Int32, "timestamp": _INSTANT, "driver_number": pl.Int32}
-_CAR_SCHEMA = pl.Schema({**_KEYS, **dict.fromkeys(CAR_COLUMNS, pl.Int32)})
-_PLACE_SCHEMA = pl.Schema({**_KEYS, "status": pl.String, **dict.fromkeys(PLACE_COLUMNS, pl.Int32)})
+CAR_SCHEMA = pl.Schema({**_KEYS, **dict.fromkeys(CAR_COLUMNS, pl.Int32)})
+PLACE_SCHEMA = pl.Schema({**_KEYS, "status": pl.String, **dict.fromkeys(PLACE_COLUMNS, pl.Int32)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _decode(messages: Sequence[bytes], *, positions: bool) -> Decoded:
             counted += found.entries
             left.update(found.left)
             others += [(number, e, utc, car, *values) for e, utc, car, values in found.rows]
-        schema = _PLACE_SCHEMA if positions else _CAR_SCHEMA
+        schema = PLACE_SCHEMA if positions else CAR_SCHEMA
         tolerated = pl.DataFrame(others, schema={**schema, "timestamp": pl.Int64}, orient="row")
         tolerated = tolerated.with_columns(_as_instant())
         frame = pl.concat([frame, tolerated]).sort("message", maintain_order=True)

@@ -87,14 +87,15 @@ _PLACE_REASONS = (*dict.fromkeys(code.reason for code in _PLACE_CODES), "status_
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Where the messages of rows stand.
+    """Where the messages of rows stand, by number of message.
 
     Attributes:
-        rows: line of the file by number of message; None: messages are its lines.
+        files: file of each.
+        rows: line of each.
     """
 
-    file: str
-    rows: Sequence[int] | None = None
+    files: Sequence[str]
+    rows: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +216,18 @@ def _of_origin(origin: Origin, lines: Lines) -> list[pl.Expr]:
         pl.lit(origin.session.date).alias("date"),
         pl.lit(origin.source).alias("source"),
         pl.lit(origin.simulated).alias("simulated"),
-        pl.lit(lines.file).alias("source_file"),
+        _source_file(lines),
         _source_row(lines),
     ]
 
 
 def _source_row(lines: Lines) -> pl.Expr:
-    number = pl.col("message").cast(pl.Int64)
-    if lines.rows is None:
-        return (number + 1).alias("source_row")
     rows = pl.Series("rows", lines.rows, dtype=pl.Int64)
-    return number.map_batches(rows.gather, return_dtype=pl.Int64).alias("source_row")
+    return pl.col("message").map_batches(rows.gather, return_dtype=pl.Int64).alias("source_row")
+
+
+def _source_file(lines: Lines) -> pl.Expr:
+    if len(set(lines.files)) == 1:
+        return pl.lit(lines.files[0]).alias("source_file")
+    files = pl.Series("files", lines.files, dtype=pl.String)
+    return pl.col("message").map_batches(files.gather, return_dtype=pl.String).alias("source_file")

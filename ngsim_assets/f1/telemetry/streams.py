@@ -1,4 +1,4 @@
-"""Messages of CarData and Position to rows of the tables: one call for a file or for a live batch.
+"""Messages of telemetry to rows of the tables: one call for a file or for a live batch.
 
 Belongs here: which messages are telemetry, and the account from messages to rows. Does not belong
 here: reading of files and streams (reading/), the steps themselves (decode.py, ranges.py).
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message, SetAside
-from ngsim_assets.f1.telemetry.decode import decode_cars, decode_positions
+from ngsim_assets.f1.telemetry import openf1
+from ngsim_assets.f1.telemetry.decode import Decoded, decode_cars, decode_positions
 from ngsim_assets.f1.telemetry.ranges import Lines, Measured, car_rows, position_rows
 
 CAR_DATA, POSITION = "CarData.z", "Position.z"
+TOPICS = frozenset({CAR_DATA, POSITION, openf1.CAR_DATA, openf1.LOCATION})
+"""Topics whose messages are telemetry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ def car_data(
     *,
     drivers: Collection[int] = (),
 ) -> Rows | None:
-    """Rows of f1_telemetry of the CarData messages of one session and file; None if none is.
+    """Rows of f1_telemetry of one session: CarData, or OpenF1's `car_data`.
+
+    None if no message is of that topic.
 
     Args:
         drivers: numbers of DriverList; others are counted and left out. Without: 1 to 99.
     """
-    chosen = [message for message in messages if message.topic == CAR_DATA]
+    chosen = [m for m in messages if m.topic in (CAR_DATA, openf1.CAR_DATA)]
     return _rows(chosen, origin, drivers)
 
 
@@ -60,8 +65,8 @@ def positions(
     *,
     drivers: Collection[int] = (),
 ) -> Rows | None:
-    """Rows of f1_positions of the Position messages of one session and file, as `car_data`."""
-    chosen = [message for message in messages if message.topic == POSITION]
+    """Rows of f1_positions, as `car_data`: Position, or OpenF1's `location`."""
+    chosen = [m for m in messages if m.topic in (POSITION, openf1.LOCATION)]
     return _rows(chosen, origin, drivers)
 
 
@@ -69,10 +74,9 @@ def _rows(messages: Sequence[Message], origin: Origin, drivers: Collection[int])
     if not messages:
         return None
     first = messages[0]
-    texts = [str(message.payload).encode() for message in messages]
-    of_cars = first.topic == CAR_DATA
-    decoded = decode_cars(texts) if of_cars else decode_positions(texts)
-    lines = Lines(first.file, [message.line for message in messages])
+    decoded = _decoded(messages, first.topic)
+    of_cars = first.topic in (CAR_DATA, openf1.CAR_DATA)
+    lines = Lines([m.file for m in messages], [m.line for m in messages])
     measure = car_rows if of_cars else position_rows
     aside = [
         SetAside(m.session, reason, "no telemetry in it", m.topic, m.content, m.file, m.line)
@@ -87,3 +91,10 @@ def _rows(messages: Sequence[Message], origin: Origin, drivers: Collection[int])
         aside,
         decoded.left,
     )
+
+
+def _decoded(messages: Sequence[Message], topic: str) -> Decoded:
+    if topic in (openf1.CAR_DATA, openf1.LOCATION):
+        return openf1.decode_openf1(messages)
+    texts = [str(message.payload).encode() for message in messages]
+    return decode_cars(texts) if topic == CAR_DATA else decode_positions(texts)

@@ -13,7 +13,7 @@ from ngsim_assets_tests.f1.telemetry.payloads import car_message, place_message
 
 _AT = "2024-10-26T17:15:49.3337638Z"
 _ORIGIN = Origin(SessionKey.parse("2024-10-26_mexico-city_practice-3"), "signalr")
-_LINES = Lines("a.txt")
+_LINES = Lines(["a.txt", "b.txt"], [7, 8])
 
 
 def _cars(*rows: tuple[int, int, int, int, int, int]) -> Measured:
@@ -59,7 +59,8 @@ def test_rows_are_rows_of_the_model_and_speeds_come_back_to_the_unit() -> None:
     for row in measured.frame.iter_rows(named=True):
         CarTelemetry.model_validate(row)
     assert [round(v * 3.6) for v in measured.frame["speed"]] == list(range(99))
-    assert measured.frame["source_row"].unique().to_list() == [1]
+    assert measured.frame["source_row"].unique().to_list() == [7]
+    assert measured.frame["source_file"].unique().to_list() == ["a.txt"]
 
 
 def test_positions_are_metres_and_nowhere_is_null() -> None:

@@ -30,7 +30,8 @@ def _measured(*rows: tuple[int, tuple[int, int, int, int, int, int]]) -> pl.Data
         )
         for ms, values in rows
     ]
-    return car_rows(decode_cars(messages).frame, _ORIGIN, Lines("a.txt")).frame
+    lines = Lines(["a.txt"] * len(rows), range(1, len(rows) + 1))
+    return car_rows(decode_cars(messages).frame, _ORIGIN, lines).frame
 
 
 def _at(frame: pl.DataFrame, ms: int) -> dict[str, object]:
