@@ -124,15 +124,15 @@ def test_a_busy_host_does_not_keep_another_one_waiting() -> None:
 
 
 def test_the_rate_holds_for_every_second_from_the_first_on() -> None:
-    rate = 25.0
-    limits = replace(QUICK, host_requests=rate, host_connections=50, requests_at_once=50)
-    (server,) = fetched(limits, hosts=1, requests=50, seconds=0.0)
+    rate = 40.0
+    limits = replace(QUICK, host_requests=rate, host_connections=60, requests_at_once=60)
+    (server,) = fetched(limits, hosts=1, requests=60, seconds=0.0)
     times = server.times
-    assert len(times) == 50
-    # a leaky bucket of 25 would let 25 through at once and nearly 50 within the first second
+    assert len(times) == 60
+    # a leaky bucket of 40 would let 40 through at once and all 60 within half a second
     fullest = max(sum(1 for t in times if start <= t < start + 1.0) for start in times)
-    assert fullest <= rate + 3
-    assert times[-1] - times[0] >= 0.95 * 49 / rate
+    assert fullest <= rate + 4
+    assert times[-1] - times[0] >= 0.95 * 59 / rate
 
 
 def test_requests_that_waited_for_a_slot_are_paced_too() -> None:
