@@ -25,6 +25,9 @@ from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message
 from ngsim_assets.f1.reading.recordings import read_file
+from ngsim_assets.f1.simulate import MockTelemetryGenerator, MockTimingGenerator, Scenario
+from ngsim_assets.f1.simulation.scenario import LEAD_IN
+from ngsim_assets.f1.simulation.wire import write_recording
 from ngsim_assets.f1.telemetry.streams import Rows, car_data, positions
 
 RECORDING = Path(os.environ.get("NGSIM_REAL_DATA", "../shared/data")) / (
@@ -74,34 +77,47 @@ def whole_way(recording: Path, times: int, folder: Path) -> int:
         return sum(future.result() for future in done)
 
 
-def main() -> None:
-    """Print the table."""
-    recording = Path(sys.argv[1]) if len(sys.argv) > 1 else RECORDING
-    times = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+def measure(recording: Path, times: int, folder: Path) -> None:
+    """Print the table of one recording."""
     messages = read_file(recording, SESSION).messages
-    decode(messages[:50])  # compiles, or fetches what was compiled before
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        many = messages * times
-        (cars, places), *spent = timed(lambda: decode(many))
-        rows = cars.decoded + places.decoded
-        report = [("decode messages to rows", rows, *spent)]
-        _, *spent = timed(lambda: store((cars, places), folder, 0))
-        report.append(("write Parquet", rows, *spent))
-        count, *spent = timed(lambda: whole_way(recording, times, folder))
-        report.append(("lines to Parquet, two threads", count, *spent))
-        stored = sum(path.stat().st_size for path in folder.glob("*-0.parquet"))
+    (cars, places), *spent = timed(lambda: decode(messages * times))
+    rows = cars.decoded + places.decoded
+    report = [("decode messages to rows", rows, *spent)]
+    _, *spent = timed(lambda: store((cars, places), folder, 0))
+    report.append(("write Parquet", rows, *spent))
+    count, *spent = timed(lambda: whole_way(recording, times, folder))
+    report.append(("lines to Parquet, two threads", count, *spent))
+    stored = sum(path.stat().st_size for path in folder.glob("*-0.parquet"))
     table = pl.DataFrame(
-        [(what, n, wall, cpu, n / wall, n / cpu) for what, n, wall, cpu in report],
+        [(what, n, wall, cpu, round(n / wall), round(n / cpu)) for what, n, wall, cpu in report],
         schema=["step", "rows", "seconds", "cpu seconds", "rows/s", "rows/cpu s"],
         orient="row",
     )
+    print(f"{times} x {recording.name}: car data {cars.decoded:,}, positions {places.decoded:,}")
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=130, thousands_separator=","):
         print(table)
-    print(f"{times} x {recording.name}; car data {cars.decoded:,}, positions {places.decoded:,}")
     print(f"nulled {dict(cars.measured.nulled)} {dict(places.measured.nulled)}")
     each = stored * times / rows
-    print(f"other cars {dict(places.measured.other_cars)}; {each:.1f} bytes a row stored")
+    print(f"other cars {dict(places.measured.other_cars)}; {each:.1f} bytes a row stored\n")
+
+
+def driven(folder: Path) -> Path:
+    """A simulated recording of cars that all drive, where the real one has most of them parked."""
+    scenario = Scenario("spa", laps=8)
+    race = MockTimingGenerator(scenario).race
+    cars = MockTelemetryGenerator(scenario, race, span=(LEAD_IN, LEAD_IN + 600_000))
+    return write_recording(cars.messages(), scenario.feed_start, folder / "simulated.txt")
+
+
+def main() -> None:
+    """Print the tables."""
+    recording = Path(sys.argv[1]) if len(sys.argv) > 1 else RECORDING
+    times = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    decode(read_file(recording, SESSION).messages[:50])  # compiles, or fetches what was compiled
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        measure(recording, times, folder)
+        measure(driven(folder), times, folder)
 
 
 if __name__ == "__main__":
