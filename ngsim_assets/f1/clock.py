@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ngsim_assets.f1.formats import Json
@@ -51,10 +51,26 @@ class SessionClock:
     def place(self, message: Message) -> Message:
         """`message` with both times, if it has one."""
         if message.utc is None and message.session_time is not None:
-            return replace(message, utc=self.utc(message.session_time))
+            return _with(message, message.session_time, self.utc(message.session_time))
         if message.session_time is None and message.utc is not None:
-            return replace(message, session_time=self.session_time(message.utc))
+            return _with(message, self.session_time(message.utc), message.utc)
         return message
+
+
+def _with(message: Message, time: int, moment: datetime) -> Message:
+    # spelled out: dataclasses.replace takes as long as all the rest of folding a message
+    return Message(
+        message.session,
+        message.topic,
+        time,
+        moment,
+        message.payload,
+        message.content,
+        message.file,
+        message.line,
+        message.snapshot,
+        message.part,
+    )
 
 
 def clock_of(messages: Iterable[Message], info: SessionInfo | None = None) -> SessionClock | None:

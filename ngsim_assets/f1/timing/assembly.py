@@ -45,6 +45,7 @@ class LapAssembler:
     def __init__(self, *, race: bool) -> None:
         self._race = race
         self._drivers: dict[int, Driver] = {}
+        self._due: int | None = None  # when the next lap is to be closed
 
     @property
     def late(self) -> int:
@@ -60,8 +61,12 @@ class LapAssembler:
                 car_number = whole(car)
                 if car_number is None or not isinstance(told, dict):
                     continue
-                driver = self._drivers.setdefault(car_number, Driver())
+                driver = self._drivers.get(car_number)
+                if driver is None:
+                    driver = self._drivers[car_number] = Driver()
                 self._told(driver, told, time, file, row)
+                if driver.ending is not None and self._due is None:
+                    self._due = time + GRACE
         return closed
 
     def snapshot(self, payload: Json, time: int) -> list[ClosedLap]:
@@ -100,14 +105,19 @@ class LapAssembler:
 
     def pass_time(self, time: int) -> list[ClosedLap]:
         """What laps are closed because nothing of them can come in any more at `time` ms."""
-        return [
-            lap
-            for car, driver in self._drivers.items()
-            if driver.ending is not None
-            and driver.ending.over_at is not None
-            and time - driver.ending.over_at >= GRACE
-            for lap in close(car, driver)
-        ]
+        if self._due is None or time < self._due:
+            return []
+        closed: list[ClosedLap] = []
+        self._due = None
+        for car, driver in self._drivers.items():
+            over_at = driver.ending.over_at if driver.ending else None
+            if over_at is None:
+                continue
+            if time - over_at >= GRACE:
+                closed += close(car, driver)
+            elif self._due is None or over_at + GRACE < self._due:
+                self._due = over_at + GRACE
+        return closed
 
     def finish(self) -> list[ClosedLap]:
         """What laps are over at the end of the feed.
@@ -133,6 +143,7 @@ class LapAssembler:
         assembler = cls(race=at(state, "race") is True)
         try:
             assembler._drivers = restored(drivers)
+            assembler._due = 0
         except (KeyError, TypeError, ValueError) as error:
             raise BadState("laps", str(error)) from None
         return assembler
