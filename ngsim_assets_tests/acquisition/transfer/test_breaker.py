@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ngsim_assets.acquisition.transfer.breaker import (
 )
 from ngsim_assets.acquisition.transfer.errors import (
     HostLeftAlone,
+    HostUnreachable,
     ServerFailed,
     TooManyRequests,
     TransferError,
@@ -433,6 +435,29 @@ def test_a_refusal_is_the_answer_of_a_host_that_is_well(status: int) -> None:
                         pass
                 assert not isinstance(caught.value, HostLeftAlone)
             assert len(server.requests) == 5
+
+    asyncio.run(main())
+
+
+def test_a_host_that_cannot_be_reached_is_left_alone_too() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+    async def main() -> None:
+        told = Told()
+        async with client_of(tell=told) as client:
+            kinds = []
+            for _ in range(5):
+                with pytest.raises(TransferError) as caught:
+                    async with client.request(url):
+                        pass
+                kinds.append(type(caught.value))
+                # aiohttp's exceptions hold what was sent, and with it secrets
+                assert caught.value.__cause__ is None
+                assert caught.value.__context__ is None
+        assert kinds == [HostUnreachable] * 3 + [HostLeftAlone] * 2
+        assert [event.state for event in told.events] == ["open"]
 
     asyncio.run(main())
 
