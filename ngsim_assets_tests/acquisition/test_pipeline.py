@@ -564,7 +564,7 @@ class Indexed(ShelfSource):
 @pytest.fixture
 def in_memory(tmp_path: Path) -> Iterator[Path]:
     """A folder that no busy disk slows down, where there is one."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own within
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
         yield Path(folder)
 

@@ -327,7 +327,7 @@ KEYS = st.sampled_from(["a", "a/b", "c"])
 CONTENTS = st.binary(max_size=3)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(KEYS, st.sampled_from(["x", "y"]), CONTENTS), min_size=1, max_size=6))
 def test_committing_again_changes_nothing(steps: list[tuple[str, str, bytes]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

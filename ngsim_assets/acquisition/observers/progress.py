@@ -55,7 +55,7 @@ def showing_progress() -> Iterator[Observer]:
 
 
 class MovingProgress:
-    """Lines of `progress`, one per part under way, the last one for all of them."""
+    """Lines of `progress`: the first one for all of them, then one per part under way."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -69,15 +69,16 @@ class MovingProgress:
         self._received.by(event)
         match event:
             case ResourceStarted() | BytesReceived():
+                self._draw_all()
                 self._move(event)
             case Retrying():
                 self._say(event)
             case ArtifactStored():
                 self._files += 1
+                self._draw_all()
             case _:
                 pass
-        self._remove_lines_of_what_ended()
-        self._draw_all()
+        self._remove_what_ended(event)
         if _lasts(event) and (told := sentence(event)) is not None:
             self._progress.console.print(told[1], markup=False, soft_wrap=True)
 
@@ -103,16 +104,14 @@ class MovingProgress:
                 text = f"{_name(place)}\n  again in {event.wait:.0f} s: {reason}"
                 self._progress.update(line, description=text)
 
-    def _remove_lines_of_what_ended(self) -> None:
+    def _remove_what_ended(self, event: Event) -> None:
         for place in [place for place in self._lines if place not in self._received.parts]:
             self._progress.remove_task(self._lines.pop(place))
-
-    def _draw_all(self) -> None:
-        if self._all is not None and not self._lines:
+        if isinstance(event, SourceFinished) and not self._lines and self._all is not None:
             self._progress.remove_task(self._all)
             self._all = None
-        if not self._lines:
-            return
+
+    def _draw_all(self) -> None:
         received = self._received
         text = f"all, {self._files:,} complete" if self._files else "all"
         total = received.expected if received.is_known else None
