@@ -13,6 +13,7 @@ import pytest
 from ngsim_assets.highway import model
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.questions import rules_page, schema_page
+from ngsim_assets.observability.page import monitoring_page
 from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.storage import catalog
@@ -27,6 +28,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
         ("DATA_SCHEMAS.md", schema_page),
         ("RULES.md", rules_page),
         ("METRICS.md", metrics_page),
+        ("MONITORING.md", monitoring_page),
         ("quality_report.schema.json", report_schema),
         ("quality_comparison.schema.json", comparison_schema),
     ],

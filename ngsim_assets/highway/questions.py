@@ -22,6 +22,7 @@ from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.validate import rules_table
+from ngsim_assets.observability.page import monitoring_page
 from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
@@ -205,8 +206,8 @@ def schemas(
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Write DATA_SCHEMAS.md, RULES.md, METRICS.md and the JSON Schemas of "
-            "reports into this folder."
+            help="Write DATA_SCHEMAS.md, RULES.md, METRICS.md, MONITORING.md and the JSON "
+            "Schemas of reports into this folder."
         ),
     ] = None,
 ) -> None:
@@ -215,6 +216,7 @@ def schemas(
         "DATA_SCHEMAS.md": schema_page(),
         "RULES.md": rules_page(),
         "METRICS.md": metrics_page(),
+        "MONITORING.md": monitoring_page(),
     }
     if write is None:
         for text in pages.values():
