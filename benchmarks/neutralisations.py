@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/neutralisations.py [FOLDER]
 
-FOLDER holds livetiming/ and fastf1_laps/. Lap tables of FastF1 are used where a session has one;
-for the other races the laps of the leader, which LapCount tells, are a field of one car whose
-stops cannot be told. A lap is of a phase if at least half of it is under one, free if none of it
-is; laps in between are not judged.
+FOLDER holds livetiming/ and fastf1_laps/. Lap tables of FastF1 are used where a session has one,
+and our own where the archive has TimingData; in every race the laps of the leader, which LapCount
+tells, are a field of one car whose stops cannot be told. A lap is of a phase if at least half of
+it is under one, free if none of it is; laps in between are not judged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ngsim_assets.f1.clock import clock_of
 from ngsim_assets.f1.neutralisations.detector import Detected, detect
 from ngsim_assets.f1.neutralisations.evidence import (
     Evidence,
@@ -29,12 +30,21 @@ from ngsim_assets.f1.neutralisations.evidence import (
 from ngsim_assets.f1.neutralisations.messages import changes_of
 from ngsim_assets.f1.neutralisations.phases import Phase, phases
 from ngsim_assets.f1.neutralisations.table import MOST_OF_A_LAP, neutralisations, share_under
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.feed_lines import read_file, topic_of
 from ngsim_assets.f1.sessions import SessionInfo
 from ngsim_assets.f1.sessions import of_messages as session_of
+from ngsim_assets.f1.timing.session import fold_session
 
 FOLDER = Path(os.environ.get("NGSIM_REAL_DATA", "../shared/data")) / "f1"
-TOPICS = ("SessionInfo", "TrackStatus", "RaceControlMessages", "SessionStatus", "LapCount")
+TOPICS = (
+    "SessionInfo",
+    "TrackStatus",
+    "RaceControlMessages",
+    "SessionStatus",
+    "LapCount",
+    "TimingData",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class Score:
 
 
 def sessions(root: Path) -> list[tuple[SessionInfo, Evidence]]:
-    """Every session of the archive below `root`, without laps."""
+    """Every session of the archive below `root`, with our own laps where it has their feed."""
     found: list[tuple[SessionInfo, Evidence]] = []
     for folder in sorted(root.glob("livetiming/*/*/*/")):
         messages = [
@@ -63,7 +73,11 @@ def sessions(root: Path) -> list[tuple[SessionInfo, Evidence]]:
         ]
         info = session_of(messages)
         if info is not None:
-            found.append((info, of_messages(messages)))
+            laps = None
+            if any(message.topic == "TimingData" for message in messages):
+                origin = Origin(info.key, "livetiming")
+                laps = fold_session(messages, origin, clock=clock_of(messages))[0].laps
+            found.append((info, of_messages(messages, laps)))
     return found
 
 
@@ -143,15 +157,16 @@ def main() -> None:
     frames: list[pl.DataFrame] = []
     scores: list[tuple[object, ...]] = []
     for info, evidence in sessions(root):
-        laps = fastf1_laps(root, info)
-        known = Evidence(evidence.changes, evidence.told, evidence.end, evidence.leader, laps)
-        frames.append(neutralisations(info.key, known).frame)
+        frames.append(neutralisations(info.key, evidence).frame)
         of_status = phases(evidence.changes, evidence.end)
         apart = differences(evidence, of_status)
         kinds: list[tuple[pl.DataFrame, str]] = []
-        if laps is not None:
-            kinds.append((laps, "field (FastF1)"))
-        if evidence.leader:
+        theirs = fastf1_laps(root, info)
+        if theirs is not None:
+            kinds.append((theirs, "field (FastF1)"))
+        if evidence.laps is not None:
+            kinds.append((evidence.laps, "field (ours)"))
+        if any(lap.end_ms is not None for lap in evidence.leader) and info.kind == "race":
             kinds.append((laps_of(evidence.leader), "leader (LapCount)"))
         for table, laps_from in kinds:
             leader = evidence.leader or leader_of(table)

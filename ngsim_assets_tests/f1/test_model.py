@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ngsim_assets.f1.model import F1_LAPS, TABLES
+from ngsim_assets.f1.model import F1_LAPS
 from ngsim_assets.f1.origin import frame
+from ngsim_assets.f1.tables import TABLES
 from ngsim_assets.quality.constraints import constraint_rules
 from ngsim_assets.storage.schema import Table, documentation_of
 

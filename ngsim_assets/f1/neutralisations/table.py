@@ -67,7 +67,9 @@ def neutralisations(session: SessionKey, known: Evidence, *, simulated: bool = F
         for phase in said or ()
         if not any(_overlap(phase, other) for other in of_status)
     ]
-    placed = [_placed(row, known.leader, detected) for row in rows]
+    # where everyone runs laps of their own, as in qualifying, none is the leader's
+    race = detected is None or detected.reason != "no_race"
+    placed = [_placed(row, known.leader if race else (), detected) for row in rows]
     if detected is not None:
         placed += [
             _of_laps(phase)

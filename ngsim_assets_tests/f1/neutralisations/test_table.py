@@ -84,6 +84,15 @@ def test_a_phase_lap_times_do_not_show_says_so() -> None:
     assert found.frame["seen_in_laps"].to_list() == [False]
 
 
+def test_laps_of_qualifying_are_nobodys_lead() -> None:
+    apart = pl.col("driver_number") * 200_000
+    moved = _RACE.with_columns(pl.col("lap_start_ms") + apart, pl.col("lap_end_ms") + apart)
+    red = [_change("5", _START), _change("1", _END)]
+    found = neutralisations(_SESSION, Evidence(red, None, None, leader_of(moved), moved))
+    row = found.frame.row(0, named=True)
+    assert (row["kind"], row["start_lap"], row["seen_in_laps"]) == ("red_flag", None, None)
+
+
 def test_rows_of_tables_say_the_same_as_messages() -> None:
     base = {"session": "s", "session_time_ms": 0, "timestamp": None, "source_row": 1}
 
