@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ngsim_assets.highway.official.source import Wanted
 
 
+_INTERRUPTED = 130
+
+
 def add_to(app: typer.Typer, ingest: Callable[[], None]) -> None:
     """Register the command on `app`; `ingest` takes in what waits in the incoming folder."""
 
@@ -72,7 +75,11 @@ def add_to(app: typer.Typer, ingest: Callable[[], None]) -> None:
         if as_json and then_ingest:
             raise typer.BadParameter("--json and --ingest: run ngsim ingest --json after it")
         wanted = _wanted(settings, highways or [], way, where, accept_new=accept_new)
-        done = _downloaded(settings, wanted, again=again)
+        try:
+            done = _downloaded(settings, wanted, again=again)
+        except KeyboardInterrupt:
+            console.note("interrupted; what has come is kept, run the same command again to go on")
+            raise typer.Exit(_INTERRUPTED) from None
         _show(done, as_json=as_json)
         if then_ingest:
             ingest()

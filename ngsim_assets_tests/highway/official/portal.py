@@ -32,6 +32,7 @@ from ngsim_assets_tests.highway.deliveries import rows
 MOST = 50_000
 USUAL = 1000
 _BLOCK = 16_384
+_SENT = web.RequestKey("sent", int)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class FakePortal:
         attachments: bytes by name. asset_ids: by name; new bytes get a new id.
         most: rows of an answer at most, silently. columns: extra or missing ones of the view.
         token: that every request must bring, if any. refusals: statuses of the next requests
-            whose path contains the key. on_page: called before each page of rows is answered.
+            whose path contains the key. on_page: called before each page of rows is answered, gives
+            seconds to wait.
         bytes_per_second: of one body, 0: no limit. counts_more: what count(*) adds.
         export_tag: ETag of the export, empty: as its rows. header_instead: of pages.
         seen: every request that was answered.
@@ -71,7 +73,7 @@ class FakePortal:
     columns: list[str] = field(default_factory=lambda: list(DELIVERED))
     token: str = ""
     refusals: dict[str, list[int]] = field(default_factory=dict)
-    on_page: Callable[[int], None] = lambda number: None
+    on_page: Callable[[int], float | None] = lambda number: None
     bytes_per_second: float = 0.0
     counts_more: int = 0
     export_tag: str = ""
@@ -84,7 +86,7 @@ class FakePortal:
     _pages: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.written = ["2016-09-01T00:00:00.000Z"] * self.rows.height
+        self.replace_rows(self.rows)
         for name in self.attachments:
             self.attach(name, self.attachments[name])
 
@@ -102,6 +104,12 @@ class FakePortal:
         changed = pl.when(there).then(pl.col(column) + by).otherwise(pl.col(column))
         self.rows = self.rows.with_columns(changed.cast(self.rows.schema[column]).alias(column))
         self._is_written(place)
+
+    def replace_rows(self, rows: pl.DataFrame) -> None:
+        """Publish another table."""
+        self.rows = rows
+        self.written = ["2016-09-01T00:00:00.000Z"] * rows.height
+        self.updated += 1
 
     def add_rows(self, like: list[int], *, secretly: bool = False) -> None:
         """More rows, the same as others; `secretly` without a word in the description."""
@@ -167,7 +175,7 @@ class FakePortal:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        request["sent"] = 0
+        request[_SENT] = 0
         for part, statuses in self.refusals.items():
             if part in request.path_qs and statuses:
                 response: web.StreamResponse = web.Response(
@@ -182,7 +190,7 @@ class FakePortal:
                     response = await handler(request)
                 except web.HTTPException as refused:
                     response = refused
-        sent = request["sent"] or (
+        sent = request[_SENT] or (
             len(response.body or b"") if isinstance(response, web.Response) else 0  # type: ignore[arg-type]
         )
         self.seen.append(
@@ -227,7 +235,7 @@ class FakePortal:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         self._pages += 1
-        self.on_page(self._pages)
+        await asyncio.sleep(self.on_page(self._pages) or 0.0)
         query = request.query
         places = self._ask("place", query)["place"].to_list()
         body = print_rows(self.rows[places], "api")
@@ -292,7 +300,7 @@ class FakePortal:
         for start in range(first, last + 1, _BLOCK):
             block = body[start : min(start + _BLOCK, last + 1)]
             await response.write(block)
-            request["sent"] += len(block)
+            request[_SENT] += len(block)
             if self.bytes_per_second:
                 due = began + (start - first + len(block)) / self.bytes_per_second
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
