@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretStr
@@ -40,6 +41,11 @@ _HEADER = re.compile(
     r"([\"']?\s*[:=]\s*)[^\r\n]+",
     re.IGNORECASE,
 )
+
+
+@lru_cache(4096)  # names of fields are few, and every line has some
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 class Redactor:
@@ -90,7 +96,7 @@ class Redactor:
         """
         if value is None or isinstance(value, bool):
             return value
-        if _SECRET_NAME.search(name):
+        if _is_secret(name):
             return HIDDEN
         if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
             return value
