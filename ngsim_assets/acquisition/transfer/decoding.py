@@ -75,7 +75,8 @@ class _Unpacker:
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """What `data` unpacks to."""
-        while data:
+        more = False
+        while data or more:
             if self._inner is None:
                 # RFC 9110 means zlib's frame, some servers send the bare stream
                 framed = data[0] & 15 == 8 and data[0] >> 4 < 8
@@ -86,7 +87,10 @@ class _Unpacker:
                 self._inner = zlib.decompressobj(31)
             self._begun = True
             try:
-                yield self._inner.decompress(data, _STEP)
+                piece = self._inner.decompress(data, _STEP)
             except zlib.error:
                 raise UnreadableEncoding(self._url, self._encoding, "it is damaged") from None
+            yield piece
+            # a full piece may leave some of it inside, with all of the data taken
+            more = len(piece) == _STEP and not self._inner.eof
             data = self._inner.unconsumed_tail or self._inner.unused_data

@@ -85,6 +85,12 @@ def test_json_is_read_in_every_encoding_that_was_asked_for(encoding: str, body: 
     assert as_json(page(body, Content_Encoding=encoding) if encoding else page(body)) == RECORD
 
 
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 5, 100, 257, 258, 259])
+def test_nothing_stays_inside_where_a_piece_is_full(beyond: int) -> None:
+    body = PLAIN + b" " * (2**20 - len(PLAIN) + beyond)
+    assert as_json(page(raw_deflate(body), Content_Encoding="deflate")) == RECORD
+
+
 def test_unpacking_does_not_depend_on_how_the_bytes_arrive() -> None:
     body = packed(PLAIN) + packed(b" " * 3_000_000)
 
