@@ -439,6 +439,27 @@ def test_a_refusal_is_the_answer_of_a_host_that_is_well(status: int) -> None:
     asyncio.run(main())
 
 
+def test_what_a_reader_makes_of_an_answer_is_not_held_against_the_host() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=500 if len(server.requests) == 1 else 200, body=b"x")
+
+    async def main() -> None:
+        nonlocal server
+        told, breakers = Told(), Breakers(None, failures=1, seconds=0.05)
+        async with serving(answer) as server, client_of(breakers=breakers, tell=told) as client:
+            with pytest.raises(ServerFailed):
+                async with client.request(server.url):
+                    pass
+            await asyncio.sleep(0.06)
+            with pytest.raises(KeyError):
+                async with client.request(server.url):
+                    raise KeyError
+        assert [event.state for event in told.events] == ["open", "half_open", "closed"]
+
+    server = None
+    asyncio.run(main())
+
+
 def test_a_host_that_cannot_be_reached_is_left_alone_too() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
