@@ -80,11 +80,12 @@ def whole_way(recording: Path, times: int, folder: Path) -> int:
 def measure(recording: Path, times: int, folder: Path) -> None:
     """Print the table of one recording."""
     messages = read_file(recording, SESSION).messages
-    (cars, places), *spent = timed(lambda: decode(messages * times))
-    rows = cars.decoded + places.decoded
+    turns, *spent = timed(lambda: [decode(messages) for _ in range(times)])
+    rows = sum(found.decoded for turn in turns for found in turn)
     report = [("decode messages to rows", rows, *spent)]
-    _, *spent = timed(lambda: store((cars, places), folder, 0))
+    _, *spent = timed(lambda: [store(turn, folder, part) for part, turn in enumerate(turns)])
     report.append(("write Parquet", rows, *spent))
+    cars, places = turns[0]
     count, *spent = timed(lambda: whole_way(recording, times, folder))
     report.append(("lines to Parquet, two threads", count, *spent))
     stored = sum(path.stat().st_size for path in folder.glob("*-0.parquet"))
@@ -97,7 +98,7 @@ def measure(recording: Path, times: int, folder: Path) -> None:
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=130, thousands_separator=","):
         print(table)
     print(f"nulled {dict(cars.measured.nulled)} {dict(places.measured.nulled)}")
-    each = stored * times / rows
+    each = stored / (cars.decoded + places.decoded)
     print(f"other cars {dict(places.measured.other_cars)}; {each:.1f} bytes a row stored\n")
 
 

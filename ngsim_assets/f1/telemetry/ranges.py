@@ -11,7 +11,7 @@ and brake 104 where there is no reading, gears 10 to 49 only of standing cars, D
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ SPEED_REJECTED = 400
 
 SPEED_WARNED = 370
 """km/h; the fastest trap of any session seen is 359."""
+
+REPEATED = "repeated"
+"""Reason of a row whose car was told of at the same moment before, the same or other values."""
 
 NO_READING = 104
 """Code of throttle and brake where there is no reading."""
@@ -122,11 +125,10 @@ def car_rows(
 ) -> Measured:
     """Rows of f1_telemetry of decoded car data; `drivers` are the numbers of DriverList."""
     taking_part, other_cars = _of_race(delivered, drivers)
-    fast = pl.col("speed_kmh") > SPEED_REJECTED
-    rejected = taking_part.filter(fast).with_columns(
-        _source_row(lines), pl.lit([f"speed_over_{SPEED_REJECTED}"]).alias("reasons")
+    fast = (pl.col("speed_kmh") > SPEED_REJECTED).fill_null(False)
+    believed, rejected = _believed(
+        taking_part, {f"speed_over_{SPEED_REJECTED}": fast, REPEATED: _repeated()}, lines
     )
-    believed = taking_part.filter(~fast.fill_null(False))
     warned = (pl.col("speed_kmh") > SPEED_WARNED).fill_null(False)
     metres = (pl.col("speed_kmh") / (3.6 * SPEED_STEP)).round() * SPEED_STEP
     cleared, nulled = _clear(believed, _CAR_CODES, _CAR_REASONS)
@@ -147,7 +149,8 @@ def position_rows(
     taking_part, other_cars = _of_race(delivered, drivers)
     statuses = pl.col("status").is_in(["OnTrack", "OffTrack"])
     unknown = _Code("status", "status_unknown", pl.col("status").is_not_null() & ~statuses)
-    cleared, nulled = _clear(taking_part, (*_PLACE_CODES, unknown), _PLACE_REASONS)
+    believed, rejected = _believed(taking_part, {REPEATED: _repeated()}, lines)
+    cleared, nulled = _clear(believed, (*_PLACE_CODES, unknown), _PLACE_REASONS)
     frame = cleared.select(
         *_of_origin(origin, lines),
         *(
@@ -157,9 +160,6 @@ def position_rows(
         pl.lit([], dtype=pl.List(pl.String)).alias("flags"),
         *(name for name in F1_POSITIONS.columns if name in cleared.columns),
     ).select(*F1_POSITIONS.columns)
-    rejected = taking_part.clear().with_columns(
-        _source_row(lines), pl.lit([], dtype=pl.List(pl.String)).alias("reasons")
-    )
     return Measured(frame, rejected, other_cars, nulled, Counter())
 
 
@@ -173,6 +173,27 @@ def _of_race(
         return delivered, Counter()
     counted = others.group_by("driver_number").len().sort("driver_number")
     return delivered.filter(taking_part), Counter(dict(counted.iter_rows()))
+
+
+def _repeated() -> pl.Expr:
+    """Whether a car was told of at that moment before: a feed that reconnects repeats itself."""
+    moment = pl.col("timestamp").dt.timestamp("us") * 1000 + pl.col("driver_number")
+    return ~moment.is_first_distinct()
+
+
+def _believed(
+    rows: pl.DataFrame, reasons: Mapping[str, pl.Expr], lines: Lines
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows nothing speaks against, and the others with what does."""
+    bits = pl.sum_horizontal(
+        when.cast(pl.UInt16) * (1 << bit) for bit, when in enumerate(reasons.values())
+    )
+    judged = rows.with_columns(bits.cast(pl.UInt16).alias("reasons"))
+    against = pl.col("reasons") > 0
+    rejected = judged.filter(against).with_columns(
+        _source_row(lines), _listed(pl.col("reasons"), tuple(reasons)).alias("reasons")
+    )
+    return judged.filter(~against).drop("reasons"), rejected
 
 
 def _clear(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.recordings import read_file
 from ngsim_assets.f1.telemetry.decode import CAR_COLUMNS, decode_cars, decode_positions
+from ngsim_assets.f1.telemetry.rates import rates
 from ngsim_assets.f1.telemetry.streams import car_data, positions
 from ngsim_assets.f1.telemetry.tolerant import read_message
 from ngsim_assets_tests.f1.telemetry.payloads import car_message, place_message
@@ -157,6 +159,14 @@ def test_a_real_recording_is_decoded_to_the_row(real_data: Path) -> None:
         "gear_out_of_range": 65,
     }
     assert cars.measured.frame["speed"].max() == 82.5  # 297 km/h
+    assert cars.measured.rejected.is_empty()
+    assert places.measured.rejected.is_empty()
+    told = rates(cars.measured.frame)
+    assert told["rows"].unique().to_list() == [3617]
+    assert told["rate_hz"].mean() == pytest.approx(3.79, abs=0.01)
+    assert [round(gap) for gap in told.select("median_gap_ms", "p99_gap_ms").row(0)] == [240, 480]
+    assert told["longest_gap_ms"].max() == pytest.approx(1200, abs=20)
+    assert rates(places.measured.frame)["rate_hz"].mean() == pytest.approx(3.87, abs=0.01)
     # what the compiled reader took, the tolerant one reads alike
     texts = [str(m.payload).encode() for m in messages if m.topic == "Position.z"][:40]
     slowly = [row for text in texts for row in read_message(text, positions=True).rows]

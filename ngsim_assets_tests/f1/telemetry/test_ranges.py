@@ -86,13 +86,28 @@ def test_positions_are_metres_and_nowhere_is_null() -> None:
 
 def test_cars_that_do_not_take_part_are_counted_and_left_out() -> None:
     place = ("OnTrack", 1, 2, 3)
-    message = place_message((_AT, {"1": place, "77": place, "241": place}))
-    delivered = decode_positions([message, message]).frame
+    entries = {"1": place, "77": place, "241": place}
+    later = _AT.replace(":49", ":50")
+    delivered = decode_positions([place_message((_AT, entries), (later, entries))]).frame
     without_list = position_rows(delivered, _ORIGIN, _LINES)
     assert without_list.other_cars == {241: 2}
     with_list = position_rows(delivered, _ORIGIN, _LINES, {1})
     assert with_list.other_cars == {77: 2, 241: 2}
     assert with_list.frame.height + with_list.other_cars.total() == delivered.height
+
+
+def test_a_moment_that_is_told_twice_is_kept_once() -> None:
+    told = car_message((_AT, {"1": (9000, 100, 4, 50, 0, 8), "4": (9000, 401, 4, 50, 0, 8)}))
+    measured = car_rows(decode_cars([told, told]).frame, _ORIGIN, _LINES)
+    assert measured.frame.select("driver_number", "source_row").rows() == [(1, 7)]
+    assert measured.rejected.select("driver_number", "source_row", "reasons").rows() == [
+        (4, 7, ["speed_over_400"]),
+        (1, 8, ["repeated"]),
+        (4, 8, ["speed_over_400", "repeated"]),
+    ]
+    place = place_message((_AT, {"1": ("OnTrack", 1, 2, 3)}))
+    placed = position_rows(decode_positions([place, place]).frame, _ORIGIN, _LINES)
+    assert (placed.frame.height, placed.rejected["reasons"].to_list()) == (1, [["repeated"]])
 
 
 def test_an_empty_frame_stays_empty() -> None:
