@@ -253,6 +253,8 @@ class _FromStandardLibrary(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.WARNING and not record.name.startswith(_OURS):
             return
+        if _has_its_own_handler(record.name):  # Dagster's have, and would be told twice
+            return
         fields: dict[str, object] = {"logger": record.name}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = record.exc_info[1]
@@ -269,6 +271,16 @@ class _FromStandardLibrary(logging.Handler):
                 log.debug(text)
         except Exception:
             self.handleError(record)
+
+
+def _has_its_own_handler(name: str) -> bool:
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None and logger.parent is not None:
+        # libraries add one that does nothing, so that they are not told of having none
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def _tell(message: str, error: BaseException | None, debug: bool) -> None:

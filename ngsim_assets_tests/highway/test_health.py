@@ -35,7 +35,7 @@ from ngsim_assets.observability.heartbeats import HUNG, SILENT
 from ngsim_assets.observability.serving import serving
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets_tests.command import Ngsim
-from ngsim_assets_tests.unattended.places import deliver
+from ngsim_assets_tests.unattended.places import deliver, read_only
 
 KEY = "us-101|2005-06-15T0750"
 COMMAND = [sys.executable, "-m", "ngsim_assets.cli"]
@@ -219,6 +219,16 @@ def test_what_is_wrong_is_told(
     assert code == (503 if status == "failing" else 200)
     ready = {_lose_everything: 503, _spoil_a_log: 503}.get(make, 200)
     assert _asked(spoilt, "/ready")[0] == ready
+
+
+def test_a_folder_that_cannot_be_written_to(settings: Settings) -> None:
+    with read_only(settings.data):
+        check = health.disk(settings)
+        assert check.status == "failing"
+        assert "read-only" in check.detail
+        code, told = _asked(settings, "/ready")
+    assert (code, told["ready"]) == (503, False)
+    assert health.disk(settings).status == "ok"
 
 
 def test_a_file_waits_until_somebody_should_look(

@@ -127,6 +127,11 @@ def test_libraries_and_warnings_come_through(lines: Lines) -> None:
     logging.getLogger("some.library").info("of no concern")
     logging.getLogger("some.library").warning("slow by %d s", 3)
     logging.getLogger("ngsim_assets.highway").info("ours")
+    elsewhere = logging.getLogger("has.its.own")
+    handler = logging.StreamHandler(io.StringIO())
+    elsewhere.addHandler(handler)
+    logging.getLogger("has.its.own.child").error("told there")
+    elsewhere.removeHandler(handler)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)
