@@ -101,6 +101,7 @@ class TelemetryBuffer:
         self._held: Counter[int] = Counter()
         self._rows = 0
         self._oldest: float | None = None
+        self._waiting = 0
         self._closed = False
         self._arrived = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -139,18 +140,19 @@ class TelemetryBuffer:
     async def put(self, frame: pl.DataFrame) -> int:
         """Take all rows, waiting for room; drop what does not fit when patience is over."""
         until = self._clock.now() + self.bounds.patience
-        while not self._room_for(frame):
-            left = until - self._clock.now()
-            if left <= 0:
-                break
-            self._emptied.clear()
-            self._arrived.set()  # a full buffer is due
-            await self._clock.wait(self._emptied, left)
+        self._waiting += 1
+        try:
+            while not self._room_for(frame) and (left := until - self._clock.now()) > 0:
+                self._emptied.clear()
+                self._arrived.set()  # what somebody waits for the room of is due
+                await self._clock.wait(self._emptied, left)
+        finally:
+            self._waiting -= 1
         return self.offer(frame)
 
     def due(self) -> Literal["size", "age", "end"] | None:
         """Why a batch is due, None if none is."""
-        if self._rows >= self.bounds.batch_rows or self._full():
+        if self._rows and (self._waiting or self._rows >= self.bounds.batch_rows or self._full()):
             return "size"
         if self._oldest is not None and self._age() >= self.bounds.batch_seconds:
             return "age"
