@@ -108,11 +108,12 @@ class Lap(_Row):
         Column(pl.Int32(), "ms"),
     ]
     lap_time_from: Annotated[
-        Literal["delivered", "sectors", "repeated"] | None,
+        Literal["delivered", "sectors", "repeated", "results"] | None,
         Field(
             description="How the lap time is known: delivered; the sum of its sectors where an "
             "empty one was delivered; repeated where it is that of the lap before, which the "
-            "feed does not send again."
+            "feed does not send again; results where it is of the first lap of a race, which the "
+            "feed does not tell and a service of results does."
         ),
         Column(pl.String()),
     ]

@@ -10,9 +10,11 @@ single columns (model.py, compiled by `constraint_rules`).
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 import polars as pl
+from pydantic import BaseModel
 
 from ngsim_assets.f1.circuits import Circuit
 from ngsim_assets.f1.model import Lap, RaceControlMessage, TrackStatus, Weather
@@ -51,12 +53,18 @@ ROBUST: Final = "_robust_z"
 deviations of the field; null on all others."""
 
 
+@cache
+def ranges(model: type[BaseModel]) -> tuple[Rule, ...]:
+    """What the annotations of a table's model say, compiled once: micro-batches come often."""
+    return tuple(constraint_rules(model))
+
+
 def lap_rules(now: datetime) -> list[Rule]:
     """Rules of f1_laps, for rows with the columns `validate.prepared_laps` adds."""
     total = pl.sum_horizontal("sector1_ms", "sector2_ms", "sector3_ms", ignore_nulls=False)
     fastest = pl.max_horizontal(*TRAPS)
     return [
-        *constraint_rules(Lap),
+        *ranges(Lap),
         Rule(
             "lap_twice",
             "reject",
@@ -153,7 +161,7 @@ def weather_rules(now: datetime, circuit: Circuit | None) -> list[Rule]:
     observed = pl.col("kind") == "observation"
     latest = now + SLACK
     return [
-        *constraint_rules(Weather),
+        *ranges(Weather),
         Rule(
             "weather_twice",
             "reject",
@@ -227,7 +235,7 @@ def weather_rules(now: datetime, circuit: Circuit | None) -> list[Rule]:
 def track_status_rules(now: datetime) -> list[Rule]:
     """Rules of f1_track_status, for rows with the columns `validate.prepared_status` adds."""
     return [
-        *constraint_rules(TrackStatus),
+        *ranges(TrackStatus),
         Rule(
             "status_without_time",
             "reject",
@@ -262,7 +270,7 @@ def track_status_rules(now: datetime) -> list[Rule]:
 def race_control_rules(now: datetime) -> list[Rule]:
     """Rules of f1_race_control, for rows with the columns `validate.prepared_messages` adds."""
     return [
-        *constraint_rules(RaceControlMessage),
+        *ranges(RaceControlMessage),
         Rule(
             "message_twice",
             "reject",

@@ -163,17 +163,25 @@ class LapAssembler:
         more = count is not None and count > driver.count
         third = self._values(driver, told, time)
         pit = truth(told.get("InPit"))
-        if pit is True:
+        if pit is True and driver.left_pits and driver.in_pits is not True:
             ends_there = driver.ending is not None and driver.owed
             (driver.ending if ends_there and driver.ending else driver.current).pit_in = time
-        if third and driver.ending is None and (more or driver.current.timed):
-            end_lap(driver, time, file, row)
-            driver.owed = True
+        if third and driver.ending is None:
+            if more or any(sector is not None for sector in driver.current.sectors[:-1]):
+                end_lap(driver, time, file, row)
+                driver.owed = True
+            else:
+                # of a lap that is closed: the one under way cannot begin with its last sector
+                driver.current.sectors[-1] = driver.current.told_at[-1] = None
+                driver.late += 1
         if pit is False:
             driver.left_pits = True
         if count is not None and more:
+            steps = count - driver.count
+            # outside races the count is one ahead from the first time the car leaves the pits
+            steps -= driver.count == 0 and not self._race
             driver.count = count
-            self._counted(driver, time, file, row)
+            self._counted(driver, steps, time, file, row)
         if pit is False and driver.in_pits is not False:
             # the first thing told of a car on the grid is that it is not in the pits
             driver.current.pit_out = time if driver.in_pits or truth(told.get("PitOut")) else None
@@ -203,21 +211,27 @@ class LapAssembler:
         speeds = told.get("Speeds")
         if isinstance(speeds, dict):
             for trap in TRAPS:
-                speed = number(at(speeds, trap, "Value"))
+                value = at(speeds, trap, "Value")
+                speed = number(value)
                 if speed is not None:
                     (driver.current if trap == "ST" else lap).speeds[trap] = speed
+                    driver.shown[trap] = speed
+                elif value == "":
+                    driver.shown.pop(trap, None)
         return third
 
     @staticmethod
-    def _counted(driver: Driver, time: int, file: str, row: int) -> None:
-        """The count of laps went up."""
+    def _counted(driver: Driver, steps: int, time: int, file: str, row: int) -> None:
+        """The count of laps that are over went up by `steps`; by some if changes were lost."""
         if not driver.left_pits:
             return
         if driver.owed:
             driver.owed = False
+            steps -= 1
+        if driver.ending is not None or steps < 1:
+            driver.laps += max(steps, 0)
             return
-        if driver.ending is not None:
-            return
+        driver.laps += steps - 1
         out = driver.current.pit_out
         late_out = out is not None and time - out < GRACE
         if late_out:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from ngsim_assets.f1.timing.under_way import SECTORS, Driver, LapUnderWay, Three, end_lap
 
+_TRAP_SECTORS = {"I1": 0, "I2": 1, "FL": 2}
+"""The sector that ends at a trap."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedLap:
@@ -41,6 +44,7 @@ def close(car: int, driver: Driver) -> list[ClosedLap]:
         return []
     origin = _lap_time(lap, driver)
     _repeated_sector(lap, driver)
+    _repeated_speeds(lap, driver)
     end = _end_of(lap, driver)
     driver.laps += 1
     closed = ClosedLap(
@@ -107,6 +111,13 @@ def _repeated_sector(lap: LapUnderWay, driver: Driver) -> None:
     rest = lap.lap_time - sum(sector for sector in lap.sectors if sector is not None)
     if rest == driver.last_sectors[missing[0]]:
         lap.sectors[missing[0]] = rest
+
+
+def _repeated_speeds(lap: LapUnderWay, driver: Driver) -> None:
+    """A speed as high as the one before is not sent again, if it was not emptied in between."""
+    for trap, sector in _TRAP_SECTORS.items():
+        if trap not in lap.speeds and trap in driver.shown and lap.sectors[sector] is not None:
+            lap.speeds[trap] = driver.shown[trap]
 
 
 def _end_of(lap: LapUnderWay, driver: Driver) -> int | None:

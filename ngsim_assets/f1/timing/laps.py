@@ -46,6 +46,7 @@ class Around:
     Attributes:
         race: whether cars race each other: positions and the start of the first lap follow.
         started: session time in ms at which the session was started first.
+        first_laps: times of the first lap of a race per car, ms, where a service has them.
         statuses: codes of the track, by time.
     """
 
@@ -53,6 +54,7 @@ class Around:
     race: bool
     started: int | None = None
     clock: SessionClock | None = None
+    first_laps: Mapping[int, int] = field(default_factory=dict[int, int])
     statuses: Sequence[StatusAt] = ()
     stints: Stints = field(default_factory=dict[int, Sequence[Stint]])
     drivers: Mapping[int, Named] = field(default_factory=dict[int, Named])
@@ -89,6 +91,7 @@ def _aligned(laps: list[ClosedLap], around: Around) -> list[ClosedLap]:
     Ends are told late by a varying bit and never early, so where a lap time says that the lap
     before ended earlier, or this one, it is right.
     """
+    laps = [_with_first_lap_time(lap, around) for lap in laps]
     ends = [lap.end for lap in laps]
     for position in range(len(laps) - 1, 0, -1):
         took, end, before = laps[position].lap_time, ends[position], ends[position - 1]
@@ -107,6 +110,13 @@ def _aligned(laps: list[ClosedLap], around: Around) -> list[ClosedLap]:
         before = aligned[-1].end if aligned else None
         aligned.append(replace(moved, start=_start(moved, before, around)))
     return aligned
+
+
+def _with_first_lap_time(lap: ClosedLap, around: Around) -> ClosedLap:
+    told = around.first_laps.get(lap.driver_number)
+    if not around.race or lap.lap_number > 1 or lap.lap_time is not None or told is None:
+        return lap
+    return replace(lap, lap_time=told, lap_time_from="results")
 
 
 def _moved(lap: ClosedLap, end: int | None) -> ClosedLap:

@@ -7,7 +7,7 @@ here: the reading of files (reading/), telemetry (telemetry/), the rows themselv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ from ngsim_assets.f1.clock import SessionClock
 from ngsim_assets.f1.errors import BadState
 from ngsim_assets.f1.formats import COMPRESSED, Json, text, whole
 from ngsim_assets.f1.model import (
+    F1_MESSAGES,
     F1_QUARANTINE,
     F1_RACE_CONTROL,
     F1_SESSION_STATUS,
@@ -36,6 +37,7 @@ from ngsim_assets.f1.track_status import StatusAt, session_status, track_status
 from ngsim_assets.f1.weather import observation
 
 _VERSION: Final = 1
+_BEFORE_ALL: Final = -(10**12)
 _PARTS: Final = 4_096  # more messages than any line has
 
 
@@ -84,11 +86,22 @@ class SessionFold:
 
     Messages are to be in order of time. Those of the archive and of recordings may be mixed with
     nothing else; both times of a message are to be known (`clock.place`).
+
+    Args:
+        first_laps: times in ms of the first lap of a race per car, from a service that has them:
+            the feed tells none.
     """
 
-    def __init__(self, origin: Origin, *, clock: SessionClock | None = None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        clock: SessionClock | None = None,
+        first_laps: Mapping[int, int] | None = None,
+    ) -> None:
         self._origin = origin
         self._clock = clock
+        self._first_laps = first_laps or {}
         self._race = kind_of(origin.session.session) == "race"
         self._states: dict[str, Json] = {}
         self._seen: dict[str, int] = {}
@@ -131,6 +144,7 @@ class SessionFold:
             race=self._race,
             started=self._started,
             clock=self._clock,
+            first_laps=self._first_laps,
             statuses=self._statuses,
             stints=stints_of_feed(self._states.get("TimingAppData")),
             drivers=drivers_of_feed(self._states.get("DriverList")),
@@ -165,7 +179,12 @@ class SessionFold:
 
     @classmethod
     def restored(
-        cls, origin: Origin, state: Json, *, clock: SessionClock | None = None
+        cls,
+        origin: Origin,
+        state: Json,
+        *,
+        clock: SessionClock | None = None,
+        first_laps: Mapping[int, int] | None = None,
     ) -> SessionFold:
         """A fold that goes on from `state()`; BadState if it is none of this session.
 
@@ -175,7 +194,7 @@ class SessionFold:
             raise BadState("a session", f"its version is not {_VERSION}")
         if state.get("session") != str(origin.session):
             raise BadState("a session", f"it is of {state.get('session')}")
-        session = cls(origin, clock=clock)
+        session = cls(origin, clock=clock, first_laps=first_laps)
         session._assembler = LapAssembler.restored(state.get("assembler"))
         try:
             session._states = cast("dict[str, Json]", state["states"])
@@ -245,10 +264,14 @@ class SessionFold:
 
 
 def fold_session(
-    taken: Iterable[Message], origin: Origin, *, clock: SessionClock | None = None
+    taken: Iterable[Message],
+    origin: Origin,
+    *,
+    clock: SessionClock | None = None,
+    first_laps: Mapping[int, int] | None = None,
 ) -> tuple[SessionTables, Folded]:
     """The rows of a whole session, and the account; messages may be in any order of topics."""
-    session = SessionFold(origin, clock=clock)
+    session = SessionFold(origin, clock=clock, first_laps=first_laps)
     session.take(in_order_of_time(taken, clock))
     session.finish()
     return session.drain(), session.account
@@ -257,10 +280,33 @@ def fold_session(
 def in_order_of_time(
     taken: Iterable[Message], clock: SessionClock | None = None
 ) -> Iterator[Message]:
-    """Messages with both times, in order; those without any time first."""
-    placed = [clock.place(message) if clock else message for message in taken]
-    placed.sort(key=lambda message: -1 if message.session_time is None else message.session_time)
-    yield from placed
+    """Messages with both times, in order of time, and of lines where times are equal.
+
+    A message without any time, as the states that recorders write down, stays behind the message
+    that stands before it in its file.
+    """
+    latest: dict[str, int] = {}
+    keyed: list[tuple[int, Message]] = []
+    for told in taken:
+        message = clock.place(told) if clock else told
+        time = message.session_time
+        if time is None:
+            time = latest.get(message.file, _BEFORE_ALL)
+        latest[message.file] = time
+        keyed.append((time, message))
+    keyed.sort(key=lambda entry: entry[0])
+    return (message for _, message in keyed)
+
+
+def raw_messages(taken: Iterable[Message], origin: Origin) -> pl.DataFrame:
+    """Rows of f1_messages: every message as it was delivered."""
+    return frame(
+        F1_MESSAGES,
+        (
+            {**origin.of(message), "topic": message.topic, "content": message.content}
+            for message in taken
+        ),
+    )
 
 
 def quarantined(aside: Iterable[SetAside], origin: Origin, stage: str) -> pl.DataFrame:

@@ -67,6 +67,7 @@ class Driver:
             told last. position: as told last.
         in_past: whether the feed tells old changes again.
         late: changes that tell of laps that are closed, and were passed over.
+        shown: speeds that stand at the traps, as told last and not emptied since, km/h.
         last_lap_time, last_sectors: of the lap closed last, to tell repeated values.
         last_end: session time at which that lap ended.
     """
@@ -81,6 +82,7 @@ class Driver:
     position: int | None = None
     in_past: bool = False
     late: int = 0
+    shown: dict[str, float] = field(default_factory=dict[str, float])
     last_lap_time: int | None = None
     last_sectors: Three = field(default_factory=lambda: [None, None, None])
     last_end: int | None = None

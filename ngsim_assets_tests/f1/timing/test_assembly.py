@@ -160,6 +160,33 @@ def test_a_count_of_laps_that_goes_back_is_passed_over_until_it_is_there_again()
     assert [lap.lap_number for lap in closed + assembler.finish()] == [1, 2, 3]
 
 
+def test_a_third_sector_that_is_told_again_later_begins_no_lap() -> None:
+    changes = list(race_laps(4, LAPS))
+    again = (191_020 + GRACE + 1, car(4, Sectors={"2": {"Value": "20.001"}}))
+    laps = assemble(sorted([*changes, again], key=lambda entry: entry[0]))
+    assert [lap.sectors for lap in laps] == LAPS
+
+
+def test_laps_that_got_lost_are_missing_in_the_numbering() -> None:
+    changes = list(race_laps(4, [*LAPS, *LAPS]))
+    # nothing of the third and fourth lap arrives but the way the third began
+    kept = [(time, change) for time, change in changes if not 330_000 < time < 460_100]
+    assert [lap.lap_number for lap in assemble(kept)] == [1, 2, 5, 6]
+
+
+def test_a_recording_that_begins_in_the_middle_numbers_as_the_feed_does() -> None:
+    race = [(time, change) for time, change in race_laps(4, LAPS) if time > 191_100 or time < 2_000]
+    assert [lap.lap_number for lap in assemble([(5, car(4, InPit=False)), *race])] == [2, 3]
+    lap = {"0": {"Value": "30.000"}, "1": {"Value": ""}, "2": {"Value": ""}}
+    qualifying = [
+        (5, car(4, InPit=False, Sectors=lap)),
+        (40_000, car(4, Sectors={"1": {"Value": "40.000"}})),
+        (60_000, car(4, NumberOfLaps=9, Sectors={"2": {"Value": "20.000"}})),
+    ]
+    (first,) = assemble(qualifying, race=False)
+    assert first.lap_number == 8
+
+
 @given(st.lists(st.integers(0, 30), max_size=4))
 def test_a_restart_anywhere_changes_nothing(stops: list[int]) -> None:
     changes = sorted(
@@ -209,3 +236,17 @@ def test_a_reader_that_was_away_leaves_out_what_it_missed() -> None:
 def test_a_state_that_is_none_is_refused(state: Json) -> None:
     with pytest.raises(BadState, match="read the session from its beginning"):
         LapAssembler.restored(state)
+
+
+def test_a_speed_as_high_as_the_one_before_is_not_sent_again_unless_it_was_emptied() -> None:
+    def without_speeds(change: Json) -> Json:
+        told = {**change["Lines"]["4"]}  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+        told.pop("Speeds", None)
+        return car(4, **told)
+
+    changes = list(race_laps(4, LAPS))
+    silent = [(t, c if t < 192_000 else without_speeds(c)) for t, c in changes]
+    assert [lap.speeds for lap in assemble(silent)] == [{"I1": 280.0, "FL": 300.0}] * 3
+    emptied = car(4, Speeds={"FL": {"Value": ""}})
+    after = sorted([*silent, (230_000, emptied)], key=lambda entry: entry[0])
+    assert [lap.speeds for lap in assemble(after)][1:] == [{"I1": 280.0}] * 2

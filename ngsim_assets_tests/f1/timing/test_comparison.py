@@ -11,6 +11,7 @@ from ngsim_assets.f1.errors import FeedUnreadable
 from ngsim_assets.f1.model import F1_LAPS
 from ngsim_assets.f1.origin import frame
 from ngsim_assets.f1.timing.comparison import EXPLANATIONS, compare, fastf1_laps
+from ngsim_assets.f1.timing.session import SessionFold, in_order_of_time
 from ngsim_assets_tests.f1.conftest import RealSession
 
 TABLES = {
@@ -103,3 +104,21 @@ def test_a_difference_without_a_reason_is_told() -> None:
 def test_an_absent_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(FeedUnreadable):
         fastf1_laps(tmp_path / "absent.csv")
+
+
+def test_first_laps_are_complete_where_a_service_of_results_tells_them(
+    real_sessions: dict[str, RealSession], f1_data: Path
+) -> None:
+    key = "2018-04-29_azerbaijan_race"
+    session = real_sessions[key]
+    reference = fastf1_laps(f1_data / "fastf1_laps" / f"{TABLES[key]}.laps.csv.gz")
+    # FastF1 had them from Ergast
+    first = reference.filter(pl.col("lap_number") == 1, pl.col("lap_time_ms").is_not_null())
+    told = dict(first.select("driver_number", "lap_time_ms").rows())
+    fold = SessionFold(session.origin, clock=session.clock, first_laps=told)
+    fold.take(in_order_of_time(session.messages, session.clock))
+    fold.finish()
+    laps = fold.drain().laps
+    compared = compare(laps, reference)
+    assert (compared.equal, compared.untold) == (compared.timed, 0)
+    assert laps.filter(lap_time_from="results").height == len(told) == 18

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from ngsim_assets.f1.clock import clock_of
 from ngsim_assets.f1.errors import BadState
+from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.model import F1_MESSAGES
+from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message
+from ngsim_assets.f1.reading.recordings import read_file
 from ngsim_assets.f1.timing.session import (
     SessionFold,
     fold_session,
     in_order_of_time,
     quarantined,
+    raw_messages,
 )
 from ngsim_assets_tests.f1.conftest import RealSession
 from ngsim_assets_tests.f1.feeds import CLOCK, RACE, RACE_ORIGIN, message, race_laps
@@ -176,3 +183,41 @@ def test_a_real_session_survives_a_restart_in_the_middle(
     rest.finish()
     assert rest.account.complete
     assert_frame_equal(rest.drain().laps, session.tables.laps)
+
+
+def test_a_state_without_a_time_keeps_its_place_in_the_recording() -> None:
+    def told(line: int, second: int | None, status: str) -> Message:
+        moment = None if second is None else CLOCK.utc(second * 1000)
+        topic = "TrackStatus"
+        snapshot = moment is None
+        return Message("s", topic, None, moment, {"Status": status}, "", "r", line, snapshot)
+
+    taken = [told(1, None, "1"), told(2, 5, "2"), told(3, None, "4"), told(4, 9, "1")]
+    assert [one.line for one in in_order_of_time(taken, CLOCK)] == [1, 2, 3, 4]
+
+
+def test_messages_are_kept_as_they_were_delivered(
+    real_sessions: dict[str, RealSession],
+) -> None:
+    session = real_sessions["2019-09-07_italian_qualifying"]
+    told = [message for message in session.messages if message.topic == "TimingAppData"]
+    kept = raw_messages(told, session.origin)
+    assert kept.height == len(told) == 401
+    assert kept.schema == F1_MESSAGES.schema
+    path = session.folder / "TimingAppData.jsonStream"
+    lines = path.read_text("utf-8-sig").splitlines()
+    assert [line[12:] for line in lines] == kept["content"].to_list()
+
+
+def test_the_real_recording_folds_without_a_loss(f1_data: Path) -> None:
+    path = next(f1_data.glob("recordings/*.txt"))
+    messages = read_file(path, "s").messages
+    origin = Origin(SessionKey.parse("2024-10-26_mexico-city_practice-3"), "signalr")
+    tables, account = fold_session(messages, origin, clock=clock_of(messages))
+    assert account.complete
+    assert account.aside == []
+    assert (account.messages, account.passed_on) == (2_116, 1_904)
+    assert tables.track_status["code"].to_list() == ["1", "2", "1"]
+    assert (tables.weather.height, tables.race_control.height) == (16, 10)
+    # it ends two minutes after the start: nobody ended a lap
+    assert tables.laps.height == 0
