@@ -31,7 +31,7 @@ from typing import Self
 from ngsim_assets.acquisition.errors import AlreadyUnderWay
 from ngsim_assets.acquisition.transfer.ranges import Ranges
 from ngsim_assets.acquisition.transfer.threads import ended, in_thread, started
-from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
+from ngsim_assets.storage.atomic import sync_folder, write_atomically
 from ngsim_assets.storage.errors import DiskFull, writing
 
 FORMAT = 1
@@ -142,7 +142,8 @@ class PartFile:
                 # on the disk before any byte of the body changes
                 self._record.unlink()
                 await in_thread(sync_folder, self.folder)
-            os.ftruncate(self.descriptor, 0)
+            # giving back a large file's blocks takes a while
+            await in_thread(os.ftruncate, self.descriptor, 0)
         self.origin = origin
         self.done = Ranges()
         self._recorded = (None, Ranges())
@@ -194,6 +195,8 @@ class PartFile:
     def _write_record(self, origin: Origin, done: Ranges) -> None:
         with writing(self.body):
             os.fdatasync(self.descriptor)
+            if not self._record.exists():
+                sync_folder(self.folder.parent)
         record = {"format": FORMAT, **asdict(origin), "done": done.intervals}
         write_atomically(self._record, json.dumps(record, indent=1))
 
@@ -292,7 +295,7 @@ def _locked(folder: Path) -> int:
     """The lock of `folder`, held until it is closed; AlreadyUnderWay says by whom it is held."""
     path = folder / _LOCK
     while True:
-        make_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
