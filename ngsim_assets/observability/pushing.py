@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ngsim_assets.errors import NgsimAssetsError
@@ -54,6 +55,8 @@ def push(gateway: str, folder: Path, *, timeout: float = _TIMEOUT, pause: float 
             with folding.locked(folder, _LOCK, timeout):
                 _put(gateway, folder, timeout)
         except Exception as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it holds the connection
             failure.append(error)
 
     # in a thread, since looking up a name knows no time-out, nor does a body that drips

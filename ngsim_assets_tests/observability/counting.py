@@ -9,7 +9,7 @@ from pathlib import Path
 from ngsim_assets.observability.folding import Ledger
 from ngsim_assets.observability.keeping import kept
 from ngsim_assets.observability.metrics import IngestionMetrics
-from ngsim_assets.settings import Settings
+from ngsim_assets.settings import load_settings
 
 
 def fold_often(folder: Path, times: int) -> None:
@@ -34,7 +34,7 @@ def fold_for_ever(folder: Path) -> None:
 
 def ingest_for_ever(data: Path) -> None:
     """One ingestion under way that has counted 5 rows; a line tells when that is in the totals."""
-    with kept(Settings(data=data), every=0.1) as metrics:
+    with kept(load_settings(data=data), every=0.1) as metrics:
         metrics.active_ingestors.labels("us-101", "incoming").inc()
         metrics.records_total.labels("us-101", "incoming").inc(5)
         time.sleep(1.0)

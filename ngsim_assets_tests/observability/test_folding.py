@@ -15,7 +15,7 @@ from ngsim_assets.observability.folding import FILE, Ledger, MetricsBusy, locked
 from ngsim_assets.observability.ingestors import under_way
 from ngsim_assets.observability.keeping import kept
 from ngsim_assets.observability.metrics import INGESTION_SECONDS, IngestionMetrics
-from ngsim_assets.settings import Settings
+from ngsim_assets.settings import load_settings
 from ngsim_assets.storage import atomic
 from ngsim_assets.storage.errors import DiskFull
 
@@ -110,7 +110,7 @@ def test_a_process_that_is_killed_loses_the_fold_it_was_at_and_no_other(tmp_path
 
 
 def test_what_is_under_way_is_announced_and_dies_with_its_process(tmp_path: Path) -> None:
-    folder = Settings(data=tmp_path).metrics
+    folder = load_settings(data=tmp_path).metrics
     process = _process("ingest", tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "counted\n"
@@ -121,13 +121,13 @@ def test_what_is_under_way_is_announced_and_dies_with_its_process(tmp_path: Path
     assert not under_way(folder)
     assert totals(folder)[ROWS] == 5, "added while it went on"
     assert list((folder / "active").iterdir())
-    with kept(Settings(data=tmp_path)):
+    with kept(load_settings(data=tmp_path)):
         pass
     assert not list((folder / "active").iterdir())
 
 
 def test_what_is_under_way_is_no_longer_when_it_is_done(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path)
+    settings = load_settings(data=tmp_path)
     with kept(settings, every=0.02) as metrics:
         gauge = metrics.active_ingestors.labels("i-80", "ngsim")
         gauge.inc(2)
@@ -247,7 +247,7 @@ def test_measuring_where_nothing_can_be_written_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "metrics").write_text("not a folder")
-    with kept(Settings(data=tmp_path), every=0.02) as metrics:
+    with kept(load_settings(data=tmp_path), every=0.02) as metrics:
         metrics.active_ingestors.labels("us-101", "incoming").inc()
         metrics.records_total.labels("us-101", "incoming").inc()
         threading.Event().wait(0.2)
@@ -256,7 +256,7 @@ def test_measuring_where_nothing_can_be_written_is_a_warning(
 
 
 def test_an_error_of_the_work_passes_and_its_counts_are_kept(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path)
+    settings = load_settings(data=tmp_path)
 
     def work() -> None:
         with kept(settings) as metrics:
