@@ -18,7 +18,7 @@ from ngsim_assets.acquisition.events import (
     SourceStarted,
     Warned,
 )
-from ngsim_assets.acquisition.observers.sentences import LOUDNESS
+from ngsim_assets.acquisition.observers.sentences import LOUDNESS, SMALL
 from ngsim_assets.acquisition.sources import Resource
 from ngsim_assets.observability.logs import Log, get_logger
 
@@ -36,7 +36,9 @@ class LogObserver:
             case SourceStarted():
                 log.info("source started", source=event.source)
             case ResourceStarted():
-                log.info(
+                # of a small file its end says enough, and there may be thousands of them
+                tell = log.info if event.total is None or event.total >= SMALL else log.debug
+                tell(
                     "download started",
                     **_of(event.resource),
                     part=event.part,

@@ -27,14 +27,11 @@ from ngsim_assets.acquisition.events import (
     Warned,
 )
 from ngsim_assets.acquisition.observers.received import Place, Received, place_of
-from ngsim_assets.acquisition.observers.sentences import sentence
+from ngsim_assets.acquisition.observers.sentences import SMALL, sentence
 from ngsim_assets.acquisition.results import shown_bytes
 
 _EVERY = 10.0
 """Seconds from one plain line of progress to the next."""
-
-_SMALL = 1_000_000
-"""Bytes below which a file gets no plain line of its own: there may be thousands of them."""
 
 _NAME = 48
 _REASON = 60
@@ -167,9 +164,9 @@ def _lasts(event: Event) -> bool:
 def _is_large(event: Event) -> bool:
     match event:
         case ResourceStarted():
-            return event.total is None or event.total >= _SMALL
+            return event.total is None or event.total >= SMALL
         case ArtifactStored(artifact=artifact):
-            return artifact.bytes >= _SMALL
+            return artifact.bytes >= SMALL
         case Retrying():
             return True
         case _:

@@ -33,6 +33,9 @@ LOUDNESS: dict[Status, Level] = {
 }
 """How loudly the end of a source is told."""
 
+SMALL = 1_000_000
+"""Bytes below which the beginning of a file is not worth a line: there may be thousands of them."""
+
 
 def sentence(event: Event) -> tuple[Level, str] | None:  # noqa: PLR0911 - one per kind of event
     """What `event` says; None where people need not know."""
