@@ -156,7 +156,7 @@ def test_a_damaged_file_is_kept_aside_and_counting_begins_anew(
     assert callable(damage)
     _counted(tmp_path, 7)
     path = tmp_path / FILE
-    broken = damage(path.read_bytes())
+    broken = bytes(damage(path.read_bytes()))
     path.write_bytes(broken)
     _counted(tmp_path, 4)
     assert totals(tmp_path)[ROWS] == 4
