@@ -57,6 +57,9 @@ _LOOK_AGAIN = 0.2
 class Ingestion:
     """One source in one run of a pipeline.
 
+    Args:
+        fault: why the source cannot be asked at all.
+
     Attributes:
         result: when it has ended, however it did.
     """
@@ -71,6 +74,7 @@ class Ingestion:
         settings: Settings,
         telling: Telling,
         clock: Clock,
+        fault: NgsimAssetsError | None = None,
     ) -> None:
         self.result: IngestionResult | None = None
         self._source = source
@@ -84,7 +88,7 @@ class Ingestion:
         self._found: list[Resource] = []
         self._outcomes: dict[str, Outcome] = {}
         self._warnings: list[str] = []
-        self._error: NgsimAssetsError | None = None
+        self._error = fault
         self._offered = 0
         self._discover_seconds = 0.0
 
@@ -94,13 +98,14 @@ class Ingestion:
         cancelled = True
         try:
             await self._telling.tell(SourceStarted(self._name))
-            await self._discover()
+            if self._error is None:
+                await self._discover()
             await self._fetch_all()
             await self._go_without()
             cancelled = False
         except Exception as error:
             cancelled = False
-            self._error = self._error or _named(error, self._name, "ingesting")
+            self._error = self._error or named(error, self._name, "ingesting")
         finally:
             total = self._clock.monotonic() - began
             self.result = self._ended(total, cancelled=cancelled)
@@ -142,9 +147,9 @@ class Ingestion:
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise
-                self._error = _named(error, self._name, "discover")
+                self._error = named(error, self._name, "discover")
             except Exception as error:
-                self._error = _named(error, self._name, "discover")
+                self._error = named(error, self._name, "discover")
             finally:
                 self._discover_seconds = seconds()
                 self._found = list(found.values())
@@ -210,9 +215,9 @@ class Ingestion:
             if _is_cancelled():
                 await self._note(resource, "cancelled", tally)
                 raise
-            error = _named(raised, self._name, resource.key)
+            error = named(raised, self._name, resource.key)
         except Exception as raised:
-            error = _named(raised, self._name, resource.key)
+            error = named(raised, self._name, resource.key)
         else:
             await self._note(resource, status, tally, artifacts)
             return
@@ -380,7 +385,7 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _named(error: BaseException, source: str, doing: str) -> NgsimAssetsError:
+def named(error: BaseException, source: str, doing: str) -> NgsimAssetsError:
     """`error` if it is one that names its fix, else a SourceFault that it is the cause of."""
     if isinstance(error, NgsimAssetsError):
         return error

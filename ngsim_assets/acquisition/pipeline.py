@@ -7,16 +7,21 @@ belong here: the steps of one source (ingestion.py), what observers do (observer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ngsim_assets.acquisition.events import Observer
-from ngsim_assets.acquisition.ingestion import Ingestion
+from ngsim_assets.acquisition.ingestion import Ingestion, named
 from ngsim_assets.acquisition.results import IngestionResult
 from ngsim_assets.acquisition.sources import AsyncDataSource, Resource
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.acquisition.telling import Telling
 from ngsim_assets.acquisition.transfer.limits import Clock, Limits
+from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 
 def _every(resource: Resource) -> bool:
@@ -70,6 +75,7 @@ class AsyncETLPipeline:
         telling = Telling(self._observers)
         store = DownloadStore(settings.downloads)
         self.results = []
+        secrets, faults = _secrets_of(sources)
         client = HttpClient(
             Limits.of(settings),
             breakers=Breakers(
@@ -79,7 +85,7 @@ class AsyncETLPipeline:
                 clock=clock,
             ),
             tell=telling.tell,
-            secrets={host: given for source in sources for host, given in source.secrets().items()},
+            secrets=secrets,
             clock=clock,
         )
         async with client:
@@ -92,8 +98,9 @@ class AsyncETLPipeline:
                     settings=settings,
                     telling=telling,
                     clock=clock,
+                    fault=fault,
                 )
-                for source in sources
+                for source, fault in zip(sources, faults, strict=True)
             ]
             room = asyncio.Semaphore(settings.sources_at_once)
 
@@ -111,3 +118,19 @@ class AsyncETLPipeline:
                         ingestion.not_begun()
                 self.results = [item.result for item in ingestions if item.result is not None]
         return self.results
+
+
+def _secrets_of(
+    sources: Sequence[AsyncDataSource],
+) -> tuple[dict[str, Mapping[str, SecretStr]], list[NgsimAssetsError | None]]:
+    """Headers by host, and why a source cannot say which it has."""
+    secrets: dict[str, Mapping[str, SecretStr]] = {}
+    faults: list[NgsimAssetsError | None] = []
+    for source in sources:
+        fault = None
+        try:
+            secrets |= source.secrets()
+        except Exception as error:
+            fault = named(error, source.name, "secrets")
+        faults.append(fault)
+    return secrets, faults

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from ngsim_assets.acquisition import ingestion
 from ngsim_assets.acquisition.events import (
@@ -391,9 +392,21 @@ class DownloadsBeforeItsTurn(Odd):
         return Description()
 
 
+class KeepsNoSecrets(Odd):
+    def secrets(self) -> dict[str, dict[str, SecretStr]]:
+        raise LookupError("no keyring")
+
+
+class NoGenerator(Odd):
+    def discover(self, session: Session) -> AsyncIterator[Resource]:
+        return iter(())  # pyright: ignore[reportReturnType]
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "error", "says"),
     [
+        (KeepsNoSecrets, "failed", "SourceFault", "LookupError: no keyring"),
+        (NoGenerator, "failed", "SourceFault", "TypeError"),
         (EndlessDiscover, "failed", "TooManyResources", "more than 300"),
         (SilentDiscover, "partial", "DiscoveryTimedOut", "did not say within"),
         (RaisesInDiscover, "partial", "SourceFault", "ZeroDivisionError: half way"),
