@@ -49,8 +49,8 @@ one it was stands in the log and in Dagster.
 - `source`: `ngsim`, downloads; `incoming`, files put into the watched folder; `downloads`, files
   that a download put there; `command line`, files named to a command. Of a recording also
   `several`.
-- `stage`: an asset of the graph, such as `validated_points`; `intake`; `upkeep`. Of a score
-  `validated` or `cleaned`.
+- `stage`: an asset of the graph, such as `validated_points`; `download`, `intake` and `upkeep`. Of
+  a score `validated` or `cleaned`.
 - `folder`: of the data folder, `landing`, `lake`, `downloads`, `reports` or `rejected`.
 - `check`: of `/health`.
 

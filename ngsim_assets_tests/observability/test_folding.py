@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,12 +152,11 @@ def test_what_is_under_way_is_no_longer_when_it_is_done(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_kept_aside_and_counting_begins_anew(
-    tmp_path: Path, damage: object, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: Callable[[bytes], bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert callable(damage)
     _counted(tmp_path, 7)
     path = tmp_path / FILE
-    broken = bytes(damage(path.read_bytes()))
+    broken = damage(path.read_bytes())
     path.write_bytes(broken)
     _counted(tmp_path, 4)
     assert totals(tmp_path)[ROWS] == 4
@@ -268,8 +268,7 @@ def test_an_error_of_the_work_passes_and_its_counts_are_kept(tmp_path: Path) -> 
     assert totals(settings.metrics)[ROWS] == 3
 
 
-def _wait_until(holds: object) -> None:
-    assert callable(holds)
+def _wait_until(holds: Callable[[], bool]) -> None:
     for _ in range(500):
         if holds():
             return
