@@ -227,12 +227,13 @@ class _Download:
 
     async def _bring(self, work: Work) -> None:
         """`work`, which no connection that is busy has time for."""
+        asked = Work(work.at, work.stop)  # of which another one may take the end meanwhile
         async with self._client.request(self._url, headers=self._headers(work)) as reply:
             self._requests += 1
             origin = self._part.origin
             if reply.status == 200 and origin is not None and is_same(origin, reply):
                 raise NotWhatWasAsked(self._url, "all of it came where a part was asked for")
-            await self._receive(reply.blocks(), work, self._end_of_part(reply, work))
+            await self._receive(reply.blocks(), work, self._end_of_part(reply, asked))
 
     def _rest(self) -> Work | None:
         """What is asked for first; None: all of it."""

@@ -51,16 +51,15 @@ class Response:
 
 @dataclass
 class Pace:
-    """Bytes per second of each connection, and of all of them together; 0: no limit."""
+    """Bytes per second of each connection, and of all of them together; 0: no limit.
+
+    `block`: bytes that go at once.
+    """
 
     each: float = 0.0
     together: float = 0.0
+    block: int = BLOCK // 4
     _free: float = field(default=0.0, init=False)
-
-    @property
-    def block(self) -> int:
-        """Bytes that go at once: few where their pace is to be even."""
-        return BLOCK // 4 if self.each or self.together else BLOCK
 
     async def wait(self, size: int) -> None:
         """Return when `size` bytes may have gone."""
