@@ -114,7 +114,7 @@ _cars = st.dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.tuples(_times, _cars), max_size=3), max_size=4), st.booleans())
 def test_the_fast_reader_and_the_tolerant_one_agree(
     told: list[list[tuple[str, dict[str, dict[str, int]]]]], compact: bool
