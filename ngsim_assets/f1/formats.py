@@ -85,6 +85,8 @@ OPENF1: Final = "openf1/"
 _SESSION_TIME = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)(?:\.(\d{1,7}))?", re.ASCII)
 _DURATION = re.compile(r"\+?(?:(?:(\d{1,2}):)?(\d{1,3}):)?(\d{1,6})(?:\.(\d{1,7}))?", re.ASCII)
 _MILLISECONDS = 3
+_LARGEST = 2**31 - 1
+_DIGITS = 11
 
 
 def session_time(text: str) -> int | None:
@@ -107,16 +109,15 @@ def duration(text: str) -> int | None:
 
 
 def whole(value: Json) -> int | None:
-    """A whole number delivered as a number or as text; None for anything else."""
+    """A whole number of 32 bits, delivered as a number or as text; None for anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value
     if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
-        return int(value)
-    return None
+        value = int(value) if value.is_integer() else None
+    elif isinstance(value, str):
+        plain = value.isascii() and value.removeprefix("-").isdigit() and len(value) <= _DIGITS
+        value = int(value) if plain else None
+    return value if isinstance(value, int) and abs(value) <= _LARGEST else None
 
 
 def number(value: Json) -> float | None:

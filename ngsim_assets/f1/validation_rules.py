@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel
 
-from ngsim_assets.f1.circuits import Circuit
+from ngsim_assets.f1.circuits import CIRCUITS, Circuit
 from ngsim_assets.f1.model import Lap, RaceControlMessage, TrackStatus, Weather
 from ngsim_assets.quality.constraints import constraint_rules
 from ngsim_assets.quality.rules import Rule
@@ -286,3 +286,16 @@ def race_control_rules(now: datetime) -> list[Rule]:
             "physics, one minute of slack for clocks",
         ),
     ]
+
+
+def rules_by_table(now: datetime) -> dict[str, list[Rule]]:
+    """The rules of every table judged here, by its name, for their documentation.
+
+    Those of pressure are compiled for one circuit; their wording holds for all.
+    """
+    return {
+        "f1_laps": lap_rules(now),
+        "f1_weather": weather_rules(now, CIRCUITS["monza"]),
+        "f1_track_status": track_status_rules(now),
+        "f1_race_control": race_control_rules(now),
+    }

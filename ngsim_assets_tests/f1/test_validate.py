@@ -19,7 +19,9 @@ from ngsim_assets.f1.validate import (
     validated_track_status,
     validated_weather,
 )
+from ngsim_assets.f1.validation_rules import rules_by_table
 from ngsim_assets.f1.weather import Forecast, forecast
+from ngsim_assets.quality.rules import markdown
 from ngsim_assets_tests.f1.conftest import RealSession
 from ngsim_assets_tests.f1.feeds import RACE_ORIGIN
 
@@ -236,3 +238,11 @@ def test_statuses_and_messages_out_of_the_ordinary(
     assert validated_race_control(pl.concat([told, told.head(2)])).reasons == {"message_twice": 2}
     early = session.info.start - timedelta(days=1)
     assert validated_race_control(told, now=early).valid.height == 0
+
+
+def test_rules_have_names_of_their_own_a_meaning_and_a_source() -> None:
+    for table, rules in rules_by_table(NOW).items():
+        names = [rule.name for rule in rules]
+        assert len(set(names)) == len(names), table
+        assert all(rule.description and rule.source for rule in rules)
+    assert "racing_lap_outlier" in markdown(rules_by_table(NOW)["f1_laps"])

@@ -15,6 +15,7 @@ from ngsim_assets.f1.formats import COMPRESSED, TOPICS, Json
 from ngsim_assets.f1.reading.compressed import DamagedCompression, InflatesTooFar, inflate
 from ngsim_assets.f1.reading.messages import Reason
 
+_BOM = b"\xef\xbb\xbf"
 LARGEST_LINE = 16 * 1024 * 1024
 """Characters of a line; a real one has up to some 100 kB."""
 
@@ -30,9 +31,9 @@ class Unusable(ValueError):
 
 
 def read_json(text: str | bytes) -> Json:
-    """JSON as Python values; Unusable if it is none."""
+    """JSON as Python values, a byte order mark before it or not; Unusable if it is none."""
     try:
-        return cast("Json", from_json(text))
+        return cast("Json", from_json(text.removeprefix(_BOM) if isinstance(text, bytes) else text))
     except (ValueError, RecursionError) as error:
         raise Unusable("damaged_json", str(error)) from None
 

@@ -43,6 +43,7 @@ USED: Final = frozenset(
 )
 """Endpoints whose rows become rows here; those of others are kept as messages."""
 
+_LONGEST_S: Final = 86_400
 _STATUS_NAMES: Final = {
     "1": "AllClear",
     "2": "Yellow",
@@ -177,10 +178,8 @@ def _visits(pits: Iterable[Message]) -> dict[tuple[int, int], _Visit]:
         identity = _identity(message)
         if identity is None or message.session_time is None:
             continue
-        lane = number(at(message.payload, "lane_duration"))
-        if lane is None:
-            lane = number(at(message.payload, "pit_duration"))
-        entered = None if lane is None else message.session_time - round(lane * 1000)
+        lane = _ms(at(message.payload, "lane_duration")) or _ms(at(message.payload, "pit_duration"))
+        entered = None if lane is None else message.session_time - lane
         found[identity] = (message.session_time, entered)
     return found
 
@@ -236,9 +235,9 @@ def _lap(
 
 
 def _ms(seconds: Json) -> int | None:
-    """Milliseconds of a time in seconds; None for one that is not above zero."""
+    """Milliseconds of a time in seconds; None for one that is not above zero, or days long."""
     value = number(seconds)
-    return round(value * 1000) if value is not None and value > 0 else None
+    return round(value * 1000) if value is not None and 0 < value < _LONGEST_S else None
 
 
 def _session_time(told: Json, clock: SessionClock | None) -> int | None:
