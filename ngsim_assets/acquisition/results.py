@@ -6,7 +6,6 @@ machines. Does not belong here: how it came to it (pipeline.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -204,11 +203,6 @@ def shown_bytes(size: float) -> str:
             break
         size /= 1000
     return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-
-
-def worst(results: Sequence[IngestionResult]) -> int:
-    """Exit code for all of them: 0 where everything asked for is there, if from earlier."""
-    return int(any(item.status in {"partial", "failed", "cancelled"} for item in results))
 
 
 def _artifact(artifact: Artifact) -> dict[str, object]:

@@ -254,7 +254,7 @@ def test_the_deadline_of_a_resource_ends_that_one_only(tmp_path: Path) -> None:
     async def scene() -> None:
         shelf = Shelf({"a.csv": rows(1, 400_000), "b.csv": rows(2)}, stop_after=200_000)
         async with shelf.open():
-            pipeline = AsyncETLPipeline(quick(tmp_path, deadline=0.7))
+            pipeline = AsyncETLPipeline(quick(tmp_path, deadline=2.0))
             (result,) = await pipeline.run([ShelfSource(shelf.url)])
         assert {item.resource.key: item.status for item in result.outcomes} == {
             "a.csv": "failed",
@@ -432,7 +432,7 @@ def test_a_fault_of_a_source_is_named_and_is_its_own(
     async def scene() -> None:
         shelf = Shelf({"a.csv": rows(1), "b.csv": rows(2)})
         async with shelf.open():
-            odd, fine = await AsyncETLPipeline(quick(tmp_path, deadline=1.0)).run(
+            odd, fine = await AsyncETLPipeline(quick(tmp_path, deadline=2.0)).run(
                 [kind(shelf.url, "odd"), ShelfSource(shelf.url, "fine")]
             )
         assert odd.status == status
@@ -585,7 +585,7 @@ def in_memory(tmp_path: Path) -> Iterator[Path]:
 def test_a_thousand_small_files_come_without_exceeding_any_limit(in_memory: Path) -> None:
     async def scene() -> None:
         files = {f"{number:04}.csv": rows(number, 2_000) for number in range(1000)}
-        shelf = Shelf(files, pause=0.005)
+        shelf = Shelf(files, pause=0.02)
         settings = quick(in_memory, host_connections=8, requests_at_once=16, host_requests=100_000)
         async with shelf.open():
             (result,) = await AsyncETLPipeline(settings).run([Indexed(shelf.url)])
