@@ -135,10 +135,17 @@ class _Taking:
 class Stage:
     """What a stage that is being measured tells of itself."""
 
-    def __init__(self, platform: Platform, counted: IngestionMetrics, source: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        platform: Platform,
+        counted: IngestionMetrics,
+        key: PartitionKey | None,
+    ) -> None:
+        self._settings = settings
         self._platform = platform
         self._counted = counted
-        self._source = source
+        self._key = key
         self._began = time.monotonic()
 
     def wrote(self, commits: Sequence[Commit], report: DataQualityReport | None = None) -> None:
@@ -159,13 +166,28 @@ class Stage:
             counted.last_success_timestamp_seconds.labels(highway, told).set_to_current_time()
             if commit.table not in {model.VALIDATED_POINTS.name, model.QUARANTINE.name}:
                 continue
-            labels = highway, self._source
+            labels = highway, self._source()
             counted.validated_records_total.labels(*labels).inc(commit.rows)
             if commit.table == model.QUARANTINE.name:
                 counted.validation_failures_total.labels(*labels).inc(commit.rows)
             else:
                 counted.validation_duration_seconds.labels(*labels).observe(seconds)
                 counted.anomalies_total.labels(*labels).inc(self._flagged(commit))
+
+    def failed(self) -> None:
+        """It ended in an error."""
+        with _never_failing():
+            highway = self._key.highway_id if self._key is not None else ALL
+            self._counted.errors_total.labels(highway, self._source()).inc()
+
+    def _source(self) -> str:
+        """By which way the files of the recording came."""
+        if self._key is None:
+            return ALL
+        raw = self._platform.lake.current(model.RAW_TRAJECTORIES, identity(self._key))
+        files = raw.provenance.files if raw is not None else ()
+        ways = {source_of(self._settings, file.path) for file in files}
+        return SEVERAL if len(ways) > 1 else next(iter(ways), UNKNOWN)
 
     def _flagged(self, validated: Commit) -> int:
         of_recording = {name: validated.partition[name] for name in ("highway_id", "recording")}
@@ -179,22 +201,12 @@ def stage(
 ) -> Iterator[Stage]:
     """Measure a stage, of a recording or of the corpus: it tells what it wrote; failures count."""
     with kept(settings) as counted:
-        source = UNKNOWN
-        with _never_failing():
-            source = _source_of_recording(settings, platform, key) if key is not None else ALL
+        measured = Stage(settings, platform, counted, key)
         try:
-            yield Stage(platform, counted, source)
+            yield measured
         except Exception:
-            highway = key.highway_id if key is not None else ALL
-            counted.errors_total.labels(highway, source).inc()
+            measured.failed()
             raise
-
-
-def _source_of_recording(settings: Settings, platform: Platform, key: PartitionKey) -> str:
-    raw = platform.lake.current(model.RAW_TRAJECTORIES, identity(key))
-    files = raw.provenance.files if raw is not None else ()
-    ways = {source_of(settings, file.path) for file in files}
-    return SEVERAL if len(ways) > 1 else next(iter(ways), UNKNOWN)
 
 
 # upkeep --------------------------------------------------------------------------------------
