@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ngsim_assets.acquisition.sources import Resource
+from ngsim_assets.acquisition.transfer.errors import RequestRefused
 from ngsim_assets.acquisition.transfer.threads import in_thread
 from ngsim_assets.highway.official.assembly import Index, PageFolder
 from ngsim_assets.highway.official.errors import (
@@ -24,6 +25,7 @@ from ngsim_assets.highway.official.portal import Addresses, View, view_of
 from ngsim_assets.highway.official.queries import (
     Page,
     Selection,
+    Vehicle,
     counted,
     fingerprint,
     pages_of,
@@ -95,8 +97,7 @@ async def plan_now(
     """What would have to be fetched now. Raises RowsMissing where the portal's counts differ."""
     for _ in range(ATTEMPTS):
         view = await view_now(session, resource, addresses)
-        document = await session.get_json(resource, addresses.figures, params=selection.vehicles())
-        vehicles = vehicles_of(document, addresses.figures)
+        vehicles = await _vehicles_now(session, resource, addresses, selection, view)
         columns = [[column.name, column.type] for column in view.columns]
         pages = pages_of(
             vehicles, basis=fingerprint(selection.condition, columns), page_rows=page_rows
@@ -108,6 +109,24 @@ async def plan_now(
         if (await view_now(session, resource, addresses)).rows_updated_at == view.rows_updated_at:
             raise RowsMissing(addresses.figures, "the list of vehicles", plan.rows, total)
     raise TableKeepsChanging(addresses.view, ATTEMPTS)
+
+
+async def _vehicles_now(
+    session: Asks, resource: Resource, addresses: Addresses, selection: Selection, view: View
+) -> list[Vehicle]:
+    """What the portal counts of each vehicle.
+
+    Where it does not tell when rows of a vehicle were written, all are as new as the table.
+    """
+    try:
+        query = selection.vehicles()
+        document = await session.get_json(resource, addresses.figures, params=query)
+    except RequestRefused as error:
+        if error.status != 400:
+            raise
+        query = selection.vehicles(timed=False)
+        document = await session.get_json(resource, addresses.figures, params=query)
+    return vehicles_of(document, addresses.figures, str(view.rows_updated_at))
 
 
 @dataclass(frozen=True, slots=True)

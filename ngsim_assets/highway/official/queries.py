@@ -80,10 +80,11 @@ class Selection:
         """How many rows there are."""
         return {"$select": "count(*) as n", "$where": self.condition}
 
-    def vehicles(self) -> dict[str, str]:
-        """How many there are of each vehicle, and when they were last written."""
+    def vehicles(self, *, timed: bool = True) -> dict[str, str]:
+        """How many there are of each vehicle and, if `timed`, when they were last written."""
+        changed = ",max(:updated_at) as changed" if timed else ""
         return {
-            "$select": "vehicle_id,count(*) as n,max(:updated_at) as changed",
+            "$select": f"vehicle_id,count(*) as n{changed}",
             "$where": self.condition,
             "$group": "vehicle_id",
             "$order": "vehicle_id",
@@ -127,8 +128,11 @@ def rows_by_location(document: object, url: str) -> dict[str, int]:
     return {str(row.get("location")): _number(row, "n", url) for row in _rows(document, url)}
 
 
-def vehicles_of(document: object, url: str) -> list[Vehicle]:
-    """The answer to `Selection.vehicles`, by id. Raises UnreadableAnswer, TruncatedAnswer."""
+def vehicles_of(document: object, url: str, changed: str = "") -> list[Vehicle]:
+    """The answer to `Selection.vehicles`, by id. Raises UnreadableAnswer, TruncatedAnswer.
+
+    `changed` stands for when rows were written, where the answer does not say it.
+    """
     rows = _rows(document, url)
     if len(rows) >= GROUPS:
         raise TruncatedAnswer(url, "the list of vehicles", GROUPS)
@@ -136,7 +140,7 @@ def vehicles_of(document: object, url: str) -> list[Vehicle]:
         Vehicle(
             None if row.get("vehicle_id") is None else _number(row, "vehicle_id", url),
             _number(row, "n", url),
-            str(row.get("changed", "")),
+            str(row.get("changed", changed)),
         )
         for row in rows
     ]

@@ -64,6 +64,7 @@ class FakePortal:
             seconds to wait.
         bytes_per_second: of one body, 0: no limit. counts_more: what count(*) adds.
         export_tag: ETag of the export, empty: as its rows. header_instead: of pages.
+            tells_times: whether it says when rows were written.
         seen: every request that was answered.
     """
 
@@ -78,6 +79,7 @@ class FakePortal:
     counts_more: int = 0
     export_tag: str = ""
     header_instead: bytes = b""
+    tells_times: bool = True
     seen: list[Seen] = field(default_factory=list)
     url: str = ""
     updated: int = 1_700_000_000
@@ -189,7 +191,7 @@ class FakePortal:
                 try:
                     response = await handler(request)
                 except web.HTTPException as refused:
-                    response = refused
+                    response = web.Response(status=refused.status, text=refused.text)
         sent = request[_SENT] or (
             len(response.body or b"") if isinstance(response, web.Response) else 0  # type: ignore[arg-type]
         )
@@ -245,6 +247,8 @@ class FakePortal:
 
     async def _figures(self, request: web.Request) -> web.Response:
         select = request.query["$select"]
+        if ":updated_at" in select and not self.tells_times:
+            raise web.HTTPBadRequest(text="query.soql.type-mismatch")
         found = self._ask(select, request.query)
         told = [
             {name: str(value) for name, value in row.items() if value is not None}

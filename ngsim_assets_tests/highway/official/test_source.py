@@ -118,6 +118,20 @@ def only_bytes(result: IngestionResult) -> int:
     return result.artifacts[0].bytes
 
 
+def test_where_the_portal_tells_no_times_an_updated_table_is_fetched_anew(
+    portal: FakePortal, data: Path
+) -> None:
+    portal.tells_times = False
+    result = download("api")
+    assert (result.status, result.rows) == ("fetched", recording().height)
+    pages = len(portal.pages)
+    assert download("api").status == "unchanged"
+    assert len(portal.pages) == pages
+    portal.change_row(portal.rows["location"].to_list().index("us-101"))
+    assert download("api").status == "fetched"
+    assert len(portal.pages) == 2 * pages
+
+
 def test_a_narrowed_query_is_a_download_of_its_own(portal: FakePortal, data: Path) -> None:
     result = download("api", narrowed="vehicle_id<=20 OR frame_id=12")
     (artifact,) = only(result).artifacts
