@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import polars as pl
@@ -213,22 +214,25 @@ def _clear(
         bits.alias("nulled"),
         *(pl.when(~when).then(pl.col(column)).alias(column) for column, when in by_column.items()),
     )
-    counts = cleared.select(
-        ((pl.col("nulled") // (1 << bit)) % 2).cast(pl.UInt32).sum().alias(reason)
-        for bit, reason in enumerate(reasons)
-    )
-    nulled = Counter(counts.row(0, named=True)) if rows.height else Counter[str]()
-    return cleared.with_columns(_listed(pl.col("nulled"), reasons)), +nulled
+    counts: Counter[str] = Counter()
+    for mask, rows_so in cleared.get_column("nulled").value_counts().iter_rows():
+        counts.update({reason: rows_so for bit, reason in enumerate(reasons) if mask >> bit & 1})
+    return cleared.with_columns(_listed(pl.col("nulled"), reasons)), counts
 
 
 def _listed(bits: pl.Expr, names: Sequence[str]) -> pl.Expr:
     """Lists of the names whose bits are set."""
+    return bits.map_batches(_every(tuple(names)).gather, return_dtype=pl.List(pl.String))
+
+
+@cache
+def _every(names: tuple[str, ...]) -> pl.Series:
+    """Every list of some of the names, by its bits."""
     lists = [
         [name for bit, name in enumerate(names) if mask >> bit & 1]
         for mask in range(1 << len(names))
     ]
-    every = pl.Series("lists", lists, dtype=pl.List(pl.String))
-    return bits.map_batches(every.gather, return_dtype=pl.List(pl.String))
+    return pl.Series("lists", lists, dtype=pl.List(pl.String))
 
 
 def _of_origin(origin: Origin, lines: Lines) -> list[pl.Expr]:

@@ -1,5 +1,8 @@
 """Messages of telemetry to rows of the tables: one call for a file or for a live batch.
 
+A call costs some 3 ms whatever it is given, so live streams hand over what came in a quarter of a
+second, and not every message by itself.
+
 Belongs here: which messages are telemetry, and the account from messages to rows. Does not belong
 here: reading of files and streams (reading/), the steps themselves (decode.py, ranges.py).
 """

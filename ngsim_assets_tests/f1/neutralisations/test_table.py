@@ -171,9 +171,9 @@ _REAL = {
 
 @pytest.mark.parametrize("name", _REAL)
 def test_real_sessions_have_the_phases_of_their_status_and_race_control_confirms_all(
-    real_data: Path, name: str
+    f1_data: Path, name: str
 ) -> None:
-    known = of_messages(_messages(real_data, name))
+    known = of_messages(_messages(f1_data, name))
     found = neutralisations(_SESSION, known).frame
     assert found["evidence"].unique().to_list() in ([], ["status"])
     assert all(found["confirmed"])
@@ -190,16 +190,16 @@ def test_real_sessions_have_the_phases_of_their_status_and_race_control_confirms
 
 
 def test_the_detector_finds_95_percent_of_real_neutralised_laps_and_few_others(
-    real_data: Path,
+    f1_data: Path,
 ) -> None:
     under = found = free = false = 0
     for name, phases in _REAL.items():
         if not name.endswith("Race"):
             continue
-        leader = of_messages(_messages(real_data, name)).leader
+        leader = of_messages(_messages(f1_data, name)).leader
         laps = laps_of(leader)
         if "2018" in name:
-            laps = _fastf1(real_data / "f1/fastf1_laps/2018_Azerbaijan_Grand_Prix_Race.laps.csv.gz")
+            laps = _fastf1(f1_data / "fastf1_laps/2018_Azerbaijan_Grand_Prix_Race.laps.csv.gz")
         called = dict(detect(laps).laps.select("lap_number", "neutralised").iter_rows())
         for lap in leader:
             share = sum(
@@ -216,8 +216,8 @@ def test_the_detector_finds_95_percent_of_real_neutralised_laps_and_few_others(
     assert false / free <= 0.02
 
 
-def _messages(real_data: Path, name: str) -> list[Message]:
-    folder = real_data / "f1/livetiming" / name[:4] / name
+def _messages(f1_data: Path, name: str) -> list[Message]:
+    folder = f1_data / "livetiming" / name[:4] / name
     wanted = ("TrackStatus", "RaceControlMessages", "SessionStatus", "LapCount")
     paths = [folder / f"{topic}.jsonStream" for topic in wanted]
     return [

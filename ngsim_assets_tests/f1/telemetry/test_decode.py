@@ -142,8 +142,8 @@ def test_the_fast_reader_and_the_tolerant_one_agree(
     assert decode_cars(messages).frame.rows() == expected
 
 
-def test_a_real_recording_is_decoded_to_the_row(real_data: Path) -> None:
-    recording = real_data / "f1/recordings/2024-10-26_mexico_fp3_presession_car_and_position.txt"
+def test_a_real_recording_is_decoded_to_the_row(f1_data: Path) -> None:
+    recording = f1_data / "recordings/2024-10-26_mexico_fp3_presession_car_and_position.txt"
     session = SessionKey.parse("2024-10-26_mexico-city_practice-3")
     messages, origin = read_file(recording, str(session)).messages, Origin(session, "signalr")
     cars, places = car_data(messages, origin), positions(messages, origin)

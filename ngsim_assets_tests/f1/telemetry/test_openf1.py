@@ -40,8 +40,8 @@ def test_locations_are_positions_without_status() -> None:
     assert found.messages == found.decoded + len(found.aside)
 
 
-def test_a_real_response_is_decoded_to_the_row(real_data: Path) -> None:
-    path = real_data / "f1/openf1/car_data_session_9161.json"
+def test_a_real_response_is_decoded_to_the_row(f1_data: Path) -> None:
+    path = f1_data / "openf1/car_data_session_9161.json"
     reading = read_file(path, str(_SESSION), "car_data")
     found = car_data(reading.messages, _ORIGIN)
     assert found is not None
