@@ -7,9 +7,12 @@ here: how a table does it (storage), who asks for it (sensors.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ngsim_assets.acquisition.errors import DamagedRecord
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, sql_catalog
 from ngsim_assets.highway.building import alone
@@ -119,8 +122,10 @@ def _mend_reports(platform: Platform, tell: Callable[[str], object]) -> None:
 
 
 def sweep_records(platform: Platform, settings: Settings) -> list[Path]:
-    """Remove temporary files that killed writers left outside the tables; their paths."""
+    """Remove what killed writers left outside the tables, and downloads that nobody needs."""
     removed = platform.landing.sweep()
+    with suppress(DamagedRecord):  # then nothing goes; the next download tells of it and mends it
+        removed += DownloadStore(settings.downloads).sweep().paths
     for folder in (platform.reports, settings.failures, settings.rollbacks):
         removed += sweep_temporaries(folder, older_than=_ABANDONED)
     return removed

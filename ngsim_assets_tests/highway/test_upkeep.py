@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.highway import model, stages
 from ngsim_assets.highway.reporting import report_folder
 from ngsim_assets.highway.upkeep import damages_in, upkeep
@@ -67,6 +68,18 @@ def test_logs_of_ticks_are_not_kept_for_ever(platform: Watched) -> None:
         os.utime(path, (0, 0))
     assert metadata(platform.execute("upkeep"))["logs of ticks removed"] == 1
     assert (old.exists(), new.exists(), of_run.exists()) == (False, True, True)
+
+
+def test_downloads_that_nobody_names_go_after_a_day(platform: Watched) -> None:
+    store = DownloadStore(platform.settings.downloads)
+    kept = []
+    for name in ("old", "new"):
+        store.root.mkdir(parents=True, exist_ok=True)
+        (store.root / name).write_text(name)
+        kept.append(store.keep(store.root / name, f"{name}.csv").path)
+    os.utime(kept[0].parent, (0, 0))
+    assert platform.execute("upkeep").success
+    assert [path.exists() for path in kept] == [False, True]
 
 
 def test_a_report_that_is_not_of_the_stored_metrics_is_written_anew(platform: Watched) -> None:
