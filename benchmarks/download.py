@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,10 @@ _PIECE = 1 << 24
 
 @dataclass(frozen=True)
 class Run:
-    """One download of this package: its seconds, the peak of memory in MB, what came."""
+    """One download of this package: seconds, those of the processor, peak of memory, what came."""
 
     seconds: float
+    processor: float
     megabytes: float
     sha256: str
 
@@ -73,7 +75,7 @@ def fetch(url: str, folder: Path, told: Connection) -> None:
     async def main() -> Run:
         limits = Limits()
         async with HttpClient(limits, breakers=Breakers(None)) as client:
-            began = time.monotonic()
+            began, used = time.monotonic(), processor_seconds(resource.RUSAGE_SELF)
             got = await download(
                 client,
                 Resource("benchmark", "file", url),
@@ -83,9 +85,16 @@ def fetch(url: str, folder: Path, told: Connection) -> None:
                 deadline=Deadline(600.0),
             )
             seconds = time.monotonic() - began
-        return Run(seconds, peak_megabytes(), got.sha256)
+            used = processor_seconds(resource.RUSAGE_SELF) - used
+        return Run(seconds, used, peak_megabytes(), got.sha256)
 
     told.send(asyncio.run(main()))
+
+
+def processor_seconds(whose: int) -> float:
+    """What all threads have used so far, in the kernel too."""
+    usage = resource.getrusage(whose)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_megabytes() -> float:
@@ -112,17 +121,18 @@ def ours(url: str, folder: Path) -> Run:
             path.unlink()
 
 
-def curl(url: str, folder: Path) -> tuple[float, float]:
-    """Seconds that curl takes, and seconds until its file is on the disk."""
+def curl(url: str, folder: Path) -> tuple[float, float, float]:
+    """Seconds that curl takes, seconds until its file is on the disk, seconds of the processor."""
     path = folder / "curl.bin"
-    began = time.monotonic()
+    began, used = time.monotonic(), processor_seconds(resource.RUSAGE_CHILDREN)
     subprocess.run(["curl", "-sS", "--fail", "-o", str(path), url], check=True)
     written = time.monotonic() - began
+    used = processor_seconds(resource.RUSAGE_CHILDREN) - used
     with path.open("rb") as file:
         os.fsync(file.fileno())
     synced = time.monotonic() - began
     path.unlink()
-    return written, synced
+    return written, synced, used
 
 
 def make(path: Path, megabytes: int) -> str:
@@ -151,7 +161,7 @@ def compare(folder: Path, megabytes: int, rounds: int, *, with_curl: bool) -> tu
     try:
         url = here.recv()
         runs: list[Run] = []
-        times: list[tuple[float, float]] = []
+        times: list[tuple[float, float, float]] = []
         for _ in range(rounds):
             if with_curl:
                 times.append(curl(url, folder))
@@ -163,21 +173,23 @@ def compare(folder: Path, megabytes: int, rounds: int, *, with_curl: bool) -> tu
         server.join()
         path.unlink()
     best = min(run.seconds for run in runs)
+    used = min(run.processor for run in runs)
     memory = max(run.megabytes for run in runs)
     print(f"{megabytes:,} MB, best of {rounds}, load {os.getloadavg()[0]:.1f}:")
-    print(f"  ngsim_assets, hashed and on the disk  {_rate(megabytes, best)}, {memory:.0f} MB")
+    print(f"  ngsim_assets, hashed and on the disk {_rate(megabytes, best, used)}, {memory:.0f} MB")
     ratio = 0.0
     if times:
-        written, synced = (min(column) for column in zip(*times, strict=True))
+        written, synced, theirs = (min(column) for column in zip(*times, strict=True))
         ratio = written / best
-        print(f"  curl -o                               {_rate(megabytes, written)}")
-        print(f"  curl -o, until it is on the disk      {_rate(megabytes, synced)}")
+        print(f"  curl -o                              {_rate(megabytes, written, theirs)}")
+        print(f"  curl -o, until it is on the disk     {_rate(megabytes, synced, theirs)}")
         print(f"  times curl's rate: {ratio:.2f} (to be reached: {TARGET})")
     return ratio, memory
 
 
-def _rate(megabytes: int, seconds: float) -> str:
-    return f"{seconds:6.2f} s, {megabytes / seconds:6.0f} MB/s"
+def _rate(megabytes: int, seconds: float, processor: float) -> str:
+    rate = megabytes / seconds
+    return f"{seconds:6.2f} s, {rate:6.0f} MB/s, {processor:5.2f} s of processor"
 
 
 def main() -> None:
