@@ -17,7 +17,6 @@ import typer
 from ngsim_assets import __version__, console
 from ngsim_assets.highway import measuring, stages
 from ngsim_assets.highway.health import HighwayHealth
-from ngsim_assets.observability import logs
 from ngsim_assets.observability.health import Check, Examination
 from ngsim_assets.observability.redaction import Redactor
 from ngsim_assets.observability.serving import Served, is_loopback, serve
@@ -45,7 +44,6 @@ def add_to(app: typer.Typer, daemon: Daemon) -> None:
         names another address; whoever reaches that can read everything that is told.
         """
         settings = load_settings()
-        logs.configure(settings)
         if not is_loopback(host):
             console.note(f"warning: whoever reaches {host} can ask; there is no password")
         asyncio.run(
