@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.f1.errors import BadState
@@ -188,6 +188,7 @@ def test_a_recording_that_begins_in_the_middle_numbers_as_the_feed_does() -> Non
 
 
 @given(st.lists(st.integers(0, 30), max_size=4))
+@settings(max_examples=40)
 def test_a_restart_anywhere_changes_nothing(stops: list[int]) -> None:
     changes = sorted(
         [*race_laps(4, LAPS), *race_laps(44, [(32_000, 41_000, 21_000)] * 3, start=101_000)],

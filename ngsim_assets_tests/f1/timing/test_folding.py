@@ -43,7 +43,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 @given(SEEDS, st.integers(0, 6))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_folding_in_groups_is_folding_one_by_one(seed: int, split: int) -> None:
     changes = several(seed)
     one_by_one = fold_all(None, copy.deepcopy(changes))
@@ -57,7 +57,7 @@ def test_folding_in_groups_is_folding_one_by_one(seed: int, split: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_same_change_again_changes_nothing(seed: int) -> None:
     changes = several(seed)
     once = fold_all(None, changes)
