@@ -6,9 +6,9 @@ Belongs here: which rows and messages speak of them. Does not belong here: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from ngsim_assets.f1.formats import Json, text, whole
 from ngsim_assets.f1.neutralisations.messages import Told
 from ngsim_assets.f1.neutralisations.phases import Change, Moment
 from ngsim_assets.f1.reading.messages import Message
+from ngsim_assets.f1.reading.recordings import utc
 from ngsim_assets.f1.timing.folding import at, elements
 
 STARTED = "Started"
@@ -82,7 +83,11 @@ def of_tables(
 
 
 def of_messages(messages: Iterable[Message], laps: pl.DataFrame | None = None) -> Evidence:
-    """What messages of TrackStatus, RaceControlMessages, SessionStatus and LapCount tell."""
+    """What messages of TrackStatus, RaceControlMessages, SessionStatus and LapCount tell.
+
+    OpenF1's `race_control` counts as messages of race control. All messages are to have the same
+    kind of time: session time, or UTC alone.
+    """
     changes: list[Change] = []
     told: list[Told] = []
     ends: list[Moment] = []
@@ -92,15 +97,15 @@ def of_messages(messages: Iterable[Message], laps: pl.DataFrame | None = None) -
         moment = _moment(message.session_time, message.utc)
         if moment is None:
             continue
-        status = text(at(message.payload, "Status"))
+        delivered = at(message.payload, "Status")
+        code = whole(delivered)
+        status = text(delivered) if code is None else str(code)
         if message.topic == "TrackStatus" and status is not None:
             changes.append(Change(moment, status))
         elif message.topic == "RaceControlMessages":
-            told += [
-                found
-                for _, said in elements(at(message.payload, "Messages"))
-                if (found := _said(moment, said)) is not None
-            ]
+            told += _told(message, moment)
+        elif message.topic == "openf1/race_control":
+            told += _told_by_openf1(message, moment)
         elif message.topic == "SessionStatus" and status in FINISHED:
             ends.append(moment)
         elif message.topic == "SessionStatus" and status == STARTED:
@@ -159,12 +164,31 @@ def _counted(
     return laps
 
 
-def _said(moment: Moment, said: Json) -> Told | None:
-    wording = text(at(said, "Message"))
-    if wording is None:
+def _told(message: Message, moment: Moment) -> Iterator[Told]:
+    for _, said in elements(at(message.payload, "Messages")):
+        wording = text(at(said, "Message"))
+        told_at = _before(message, at(said, "Utc")) if message.snapshot else moment
+        if wording is not None and told_at is not None:
+            fields = [text(at(said, name)) for name in ("Flag", "Scope", "Status", "Mode")]
+            yield Told(told_at, wording, *fields)
+
+
+def _before(message: Message, told: Json) -> Moment | None:
+    """When a message that a snapshot repeats was told; None if that cannot be placed."""
+    own = utc(told) if isinstance(told, str) else None
+    if own is None or message.session_time is None:
+        return None if own is None else Moment(None, own)
+    if message.utc is None:
         return None
-    fields = [text(at(said, name)) for name in ("Flag", "Scope", "Status", "Mode")]
-    return Told(moment, wording, *fields)
+    ago = (message.utc - own) // timedelta(milliseconds=1)
+    return Moment(message.session_time - ago, own)
+
+
+def _told_by_openf1(message: Message, moment: Moment) -> Iterator[Told]:
+    wording = text(at(message.payload, "message"))
+    if wording is not None:
+        flag, scope = (text(at(message.payload, name)) for name in ("flag", "scope"))
+        yield Told(moment, wording, flag, scope)
 
 
 def _moment(time: int | None, stamp: datetime | None) -> Moment | None:

@@ -82,15 +82,28 @@ def neutralisations(session: SessionKey, known: Evidence, *, simulated: bool = F
 def _of_status(phase: Phase, said: Sequence[Phase] | None, told: Sequence[Told] | None) -> _Row:
     if said is None:
         return _of_known(phase, "status", 1.0, told, None)
-    twins = [
-        other
-        for other in said
-        if other.kind == phase.kind and abs(other.start.ms - phase.start.ms) <= TOLERANCE_MS
-    ]
+    twins = [other for other in said if _same(phase, other)]
+    if not twins:
+        twins = [other for other in said if _began_before(phase, other)]
+        if twins:
+            # whoever joins late sees the status that is in force, and not since when it is
+            flags = (*phase.flags, "start_from_race_control")
+            phase = replace(phase, start=twins[0].start, flags=flags)
     if twins and phase.ending is None:
         # the status does not tell that the safety car comes in this lap, race control does
         phase = replace(phase, ending=twins[0].ending)
     return _of_known(phase, "status", 1.0, told, bool(twins))
+
+
+def _same(phase: Phase, other: Phase) -> bool:
+    apart = abs(other.start.ms - phase.start.ms)
+    return other.kind == phase.kind and apart <= TOLERANCE_MS
+
+
+def _began_before(phase: Phase, other: Phase) -> bool:
+    """Whether `other` was on already when `phase` was first seen."""
+    on = other.end is None or other.end.ms > phase.start.ms
+    return other.kind == phase.kind and other.start.ms < phase.start.ms and on
 
 
 def _overlap(one: Phase, other: Phase) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from ngsim_assets.f1.formats import Json
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.model import F1_RACE_CONTROL, F1_SESSION_STATUS, F1_TRACK_STATUS
 from ngsim_assets.f1.neutralisations.detector import detect
@@ -27,6 +29,7 @@ from ngsim_assets.f1.reading.messages import Message
 from ngsim_assets_tests.f1.neutralisations.races import race
 
 _SESSION = SessionKey.parse("2025-05-04_miami_race")
+_NOON = datetime(2025, 5, 4, 12, tzinfo=UTC)
 _RACE = race(40, 15, lambda lap: 1.5 if 10 <= lap <= 13 else 1.0)
 _START, _END = (_RACE.filter(pl.col("lap_number") == lap)["lap_start_ms"].min() for lap in (10, 14))
 
@@ -118,6 +121,43 @@ def test_rows_of_tables_say_the_same_as_messages() -> None:
     assert (row["kind"], row["start_ms"], row["end_ms"]) == ("virtual_safety_car", 5_000, 60_000)
     assert (row["confirmed"], row["simulated"]) == (True, True)
     assert row["flags"] == ["ended_with_session"]
+
+
+def _message(topic: str, payload: Json, time: int | None, *, snapshot: bool = False) -> Message:
+    moment = None if time is None else _NOON + timedelta(milliseconds=time)
+    return Message("s", topic, time, moment, payload, "", "f", 1, snapshot)
+
+
+def test_who_joins_late_learns_from_the_snapshot_when_it_began() -> None:
+    before = {"Utc": "2025-05-04T12:01:00", "Message": "SAFETY CAR DEPLOYED"}
+    messages = [
+        _message("TrackStatus", {"Status": 4, "Message": "SCDeployed"}, 90_000, snapshot=True),
+        _message("RaceControlMessages", {"Messages": [before]}, 90_000, snapshot=True),
+        _message("TrackStatus", {"Status": "1"}, 200_000),
+        _message("RaceControlMessages", {"Messages": {"1": {"Message": "TRACK CLEAR"}}}, 199_900),
+    ]
+    known = of_messages(messages)
+    assert known.told is not None
+    assert [told.at.session_time for told in known.told] == [60_000, 199_900]
+    row = neutralisations(_SESSION, known).frame.row(0, named=True)
+    # the status is known from the snapshot on, what race control said reaches back
+    assert (row["start_ms"], row["end_ms"], row["confirmed"]) == (60_000, 200_000, True)
+    assert row["flags"] == ["start_from_race_control"]
+
+
+def test_openf1_tells_phases_by_race_control_alone() -> None:
+    def says(text: str, at: int) -> Message:
+        payload: Json = {"message": text, "flag": None, "scope": None}
+        moment = _NOON + timedelta(seconds=at)
+        return Message("s", "openf1/race_control", None, moment, payload, "", "f", at)
+
+    known = of_messages(
+        [says("VSC DEPLOYED", 60), says("VSC ENDING", 90), says("TRACK CLEAR", 100)]
+    )
+    row = neutralisations(_SESSION, known).frame.row(0, named=True)
+    assert (row["kind"], row["evidence"]) == ("virtual_safety_car", "race_control")
+    assert (row["start_ms"], row["start_timestamp"]) == (None, _NOON + timedelta(seconds=60))
+    assert row["end_timestamp"] == _NOON + timedelta(seconds=100)
 
 
 def test_share_of_a_lap() -> None:
