@@ -28,7 +28,7 @@ from ngsim_assets.acquisition.transfer.segments import Trial
 from ngsim_assets_tests.acquisition.transfer.faults import FAULTS, Fault
 from ngsim_assets_tests.acquisition.transfer.misbehaving import LAST_MODIFIED, Pace, Server
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a schedule hangs; waits between attempts take none."""
 
 LIMITS = Limits(
