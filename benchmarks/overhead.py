@@ -150,6 +150,10 @@ def main() -> None:
             f"{told:>18}: median {statistics.median(values):+.2%}"
             f"  (from {min(values):+.2%} to {max(values):+.2%})"
         )
+    least_on, least_off = (
+        min(spent.processor for spent in side) for side in zip(*pairs, strict=True)
+    )
+    print(f"least of each side: {least_on / least_off - 1:+.2%} of processor time")
     if statistics.median(shares["measuring itself"]) > TARGET:
         raise SystemExit(f"more than {TARGET:.0%}")
 
