@@ -7,8 +7,8 @@ forms (portal.py), paging (paging.py), where files go then (handing_over.py).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -164,7 +164,7 @@ class NGSIMDataSource(AsyncDataSource):
         return f"{highway}/{self._wanted.way}{part}"
 
     async def describe(self, session: Session, resource: Resource) -> Description:
-        """What the portal says of it now; columns that are unusual are told as warnings."""
+        """What the portal says of it now; unusual columns of its rows are told as warnings."""
         match self._wanted.way:
             case "zip":
                 view, description = await self._describe_zip(session, resource)
@@ -172,7 +172,7 @@ class NGSIMDataSource(AsyncDataSource):
                 view, description = await self._describe_api(session, resource)
             case "export":
                 view, description = await self._describe_export(session, resource)
-        for text in view.unfamiliar():
+        for text in view.unfamiliar() if description.columns else ():
             await session.warn(resource, text)
         self._views[resource.key] = view
         return description
@@ -188,8 +188,9 @@ class NGSIMDataSource(AsyncDataSource):
                 files = self._fetch_api(session, resource)
             case "export":
                 files = self._fetch_export(session, resource, description)
-        async for artifact in files:
-            yield artifact
+        async with aclosing(files):
+            async for artifact in files:
+                yield artifact
 
     # attached archives -------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class NGSIMDataSource(AsyncDataSource):
 
     async def _fetch_zip(
         self, session: Session, resource: Resource, description: Description
-    ) -> AsyncIterator[Artifact]:
+    ) -> AsyncGenerator[Artifact]:
         known = self._archives[resource.labels["highway"]]
         attached = self._views[resource.key].attached(known.name)
         address = self._addresses.attachment(attached.asset_id, attached.name)
@@ -242,7 +243,7 @@ class NGSIMDataSource(AsyncDataSource):
         self._plans[resource.key] = plan
         return plan.view, Description(plan.version, rows=plan.rows, columns=plan.view.columns)
 
-    async def _fetch_api(self, session: Session, resource: Resource) -> AsyncIterator[Artifact]:
+    async def _fetch_api(self, session: Session, resource: Resource) -> AsyncGenerator[Artifact]:
         selection = self._selection(resource)
         paging = Paging(session, resource, self._addresses, selection, self._page_rows)
         plan = await paging.fetch(
@@ -317,7 +318,7 @@ class NGSIMDataSource(AsyncDataSource):
 
     async def _fetch_export(
         self, session: Session, resource: Resource, description: Description
-    ) -> AsyncIterator[Artifact]:
+    ) -> AsyncGenerator[Artifact]:
         def check(path: Path) -> int:
             lines = lines_in(path)
             refuse_other_content(self._addresses.export, _EXPORT_NAME, lines.header)
