@@ -87,8 +87,9 @@ def _is_text(member: SourceMember) -> bool:
 
 
 def _period(member: SourceMember) -> str:
-    """The same for text and CSV of one period, wherever in the archive they lie."""
-    return str(PurePosixPath(*member.inside[:-1], _path(member).stem.lower()))
+    """The same for text and CSV of one period, which lie side by side."""
+    path = _path(member)
+    return str(PurePosixPath(*member.inside[:-1], path.parent, path.stem.lower()))
 
 
 def _path(member: SourceMember) -> PurePosixPath:
