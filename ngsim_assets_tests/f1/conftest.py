@@ -12,7 +12,8 @@ from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.feed_lines import read_folder
 from ngsim_assets.f1.reading.messages import Message, Reading
 from ngsim_assets.f1.sessions import SessionInfo, of_messages
-from ngsim_assets.f1.timing.session import Folded, SessionTables, fold_session
+from ngsim_assets.f1.timing.closing import ClosedLap
+from ngsim_assets.f1.timing.session import Folded, SessionFold, SessionTables, in_order_of_time
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RealSession:
     info: SessionInfo
     clock: SessionClock | None
     origin: Origin
+    closed: list[ClosedLap]
     tables: SessionTables
     folded: Folded
 
@@ -53,5 +55,8 @@ def _session(folder: Path) -> RealSession:
     assert info is not None
     clock = clock_of(messages, info)
     origin = Origin(info.key, "livetiming")
-    tables, folded = fold_session(messages, origin, clock=clock)
-    return RealSession(folder, readings, messages, info, clock, origin, tables, folded)
+    fold = SessionFold(origin, clock=clock)
+    closed = [*fold.take(in_order_of_time(messages, clock)), *fold.finish()]
+    return RealSession(
+        folder, readings, messages, info, clock, origin, closed, fold.drain(), fold.account
+    )

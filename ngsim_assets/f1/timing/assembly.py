@@ -187,6 +187,9 @@ class LapAssembler:
             driver.current.pit_out = time if driver.in_pits or truth(told.get("PitOut")) else None
         driver.in_pits = driver.in_pits if pit is None else pit
         driver.position = whole(told.get("Position")) or driver.position
+        gap = told.get("GapToLeader")
+        if isinstance(gap, str) and gap:
+            _gap(driver, duration(gap), time)
 
     @staticmethod
     def _values(driver: Driver, told: Mapping[str, Json], time: int) -> bool:
@@ -239,6 +242,16 @@ class LapAssembler:
         end_lap(driver, time, file, row)
         if late_out:
             driver.current.pit_out = out
+
+
+def _gap(driver: Driver, gap: int | None, time: int) -> None:
+    """Write down the gap to the leader, for the lap whose end is nearest."""
+    lap = driver.ending
+    if lap is not None and lap.over_at is not None:
+        if lap.gap_at is None or abs(time - lap.over_at) < abs(lap.gap_at - lap.over_at):
+            lap.gap, lap.gap_at = gap, time
+    else:
+        driver.current.gap, driver.current.gap_at = gap, time
 
 
 def _of_the_past(driver: Driver, count: int | None) -> bool:

@@ -17,7 +17,10 @@ _TRAP_SECTORS = {"I1": 0, "I2": 1, "FL": 2}
 
 @dataclass(frozen=True, slots=True)
 class ClosedLap:
-    """A lap that is over, as the timing feed tells it. Times in ms, speeds in km/h."""
+    """A lap that is over, as the timing feed tells it. Times in ms, speeds in km/h.
+
+    gap: behind the leader at the end of the lap; None of the leader, and of who is a lap behind.
+    """
 
     driver_number: int
     lap_number: int
@@ -32,6 +35,7 @@ class ClosedLap:
     speeds: Mapping[str, float]
     personal_best: bool
     position: int | None
+    gap: int | None
     file: str
     row: int
 
@@ -61,6 +65,7 @@ def close(car: int, driver: Driver) -> list[ClosedLap]:
         speeds=lap.speeds,
         personal_best=lap.lap_time is not None and lap.best == lap.lap_time,
         position=driver.position,
+        gap=lap.gap,
         file=lap.file,
         row=lap.row,
     )

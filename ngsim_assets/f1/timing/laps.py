@@ -18,6 +18,7 @@ from ngsim_assets.f1.formats import Json, text, whole
 from ngsim_assets.f1.model import F1_LAPS
 from ngsim_assets.f1.origin import Origin, Row, frame
 from ngsim_assets.f1.race_control import Deletion
+from ngsim_assets.f1.timing.alignment import fitted, in_step
 from ngsim_assets.f1.timing.closing import ClosedLap
 from ngsim_assets.f1.timing.folding import at
 from ngsim_assets.f1.timing.stints import Stint, Stints, Tyres, tyres_of_laps
@@ -67,9 +68,12 @@ def lap_table(closed: Iterable[ClosedLap], around: Around) -> pl.DataFrame:
     for lap in closed:
         by_car[lap.driver_number].append(lap)
     cars = {
-        car: _aligned(sorted(laps, key=lambda lap: lap.lap_number), around)
+        car: fitted([_known(lap, around) for lap in sorted(laps, key=lambda lap: lap.lap_number)])
         for car, laps in sorted(by_car.items())
     }
+    if around.race:
+        cars = in_step(cars)
+    cars = {car: _started(laps, around) for car, laps in cars.items()}
     positions = _positions(cars.values()) if around.race else {}
     rows = [row for laps in cars.values() for row in _rows(laps, around, positions)]
     return frame(F1_LAPS, rows)
@@ -85,31 +89,18 @@ def drivers_of_feed(state: Json) -> dict[int, Named]:
     return found
 
 
-def _aligned(laps: list[ClosedLap], around: Around) -> list[ClosedLap]:
-    """The laps of one driver with times that fit each other.
+def _known(lap: ClosedLap, around: Around) -> ClosedLap:
+    """The lap with what is known from elsewhere."""
+    return _with_first_lap_time(_without_the_way_to_the_grid(lap, around), around)
 
-    Ends are told late by a varying bit and never early, so where a lap time says that the lap
-    before ended earlier, or this one, it is right.
-    """
-    laps = [_with_first_lap_time(lap, around) for lap in laps]
-    ends = [lap.end for lap in laps]
-    for position in range(len(laps) - 1, 0, -1):
-        took, end, before = laps[position].lap_time, ends[position], ends[position - 1]
-        if took is None or end is None or before is None or end - took >= before:
-            continue
-        earlier = ends[position - 2] if position > 1 else None
-        if earlier is None or end - took >= earlier:
-            ends[position - 1] = end - took
-    for position in range(1, len(laps)):
-        took, end, before = laps[position].lap_time, ends[position], ends[position - 1]
-        if took is not None and end is not None and before is not None:
-            ends[position] = min(end, before + took)
-    aligned: list[ClosedLap] = []
-    for lap, end in zip(laps, ends, strict=True):
-        moved = _moved(_without_the_way_to_the_grid(lap, around), end)
-        before = aligned[-1].end if aligned else None
-        aligned.append(replace(moved, start=_start(moved, before, around)))
-    return aligned
+
+def _started(laps: Iterable[ClosedLap], around: Around) -> list[ClosedLap]:
+    """The laps of one driver, by number, with their starts."""
+    started: list[ClosedLap] = []
+    for lap in laps:
+        before = started[-1].end if started else None
+        started.append(replace(lap, start=_start(lap, before, around)))
+    return started
 
 
 def _with_first_lap_time(lap: ClosedLap, around: Around) -> ClosedLap:
@@ -117,20 +108,6 @@ def _with_first_lap_time(lap: ClosedLap, around: Around) -> ClosedLap:
     if not around.race or lap.lap_number > 1 or lap.lap_time is not None or told is None:
         return lap
     return replace(lap, lap_time=told, lap_time_from="results")
-
-
-def _moved(lap: ClosedLap, end: int | None) -> ClosedLap:
-    """The lap with that end, its sectors along with it."""
-    if end is None or end == lap.end or lap.end is None:
-        return lap
-    by = end - lap.end
-    first, second, third = lap.sector_ends
-    shifted = (
-        None if first is None else first + by,
-        None if second is None else second + by,
-        None if third is None else third + by,
-    )
-    return replace(lap, end=end, sector_ends=shifted)
 
 
 def _without_the_way_to_the_grid(lap: ClosedLap, around: Around) -> ClosedLap:

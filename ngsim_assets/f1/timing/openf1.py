@@ -229,6 +229,7 @@ def _lap(
         },
         personal_best=False,
         position=None,
+        gap=None,
         file=message.file,
         row=message.line,
     )

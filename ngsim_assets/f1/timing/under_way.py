@@ -27,6 +27,7 @@ class LapUnderWay:
         speeds: per trap, km/h.
         lap_time: ms. emptied: whether an empty lap time was told after it. best: the driver's
             best lap time, if it was told on this lap.
+        gap: behind the leader, ms, as told nearest to the end of the lap; gap_at: when that was.
         pit_in, pit_out: session times, ms.
         over_at: session time at which the end of the lap was told, ms; None while under way.
         row: line that ended it. file: of that line.
@@ -38,6 +39,8 @@ class LapUnderWay:
     lap_time: int | None = None
     emptied: bool = False
     best: int | None = None
+    gap: int | None = None
+    gap_at: int | None = None
     pit_in: int | None = None
     pit_out: int | None = None
     over_at: int | None = None
