@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -293,16 +293,7 @@ class DownloadStore:
         Args:
             set_aside: move them to `damaged/`, so that the next download fetches them again.
         """
-        damaged: list[DamagedObject] = []
-        for path in sorted(self._files()):
-            try:
-                found = hash_of(path)
-            except FileNotFoundError:
-                continue  # swept meanwhile
-            except OSError as error:
-                found = error.strerror or type(error).__name__
-            if found != path.parent.name:
-                damaged.append(DamagedObject(path, found))
+        damaged = [found for path in self.files() if (found := damage_of(path)) is not None]
         if set_aside and damaged:
             with writing(self.root), self._locked(fcntl.LOCK_EX):
                 for item in damaged:
@@ -340,7 +331,7 @@ class DownloadStore:
             removed = [*self._workplaces.sweep(untouched_for)]
             named |= self._workplaces.named()
             before = time.time() - unnamed_for
-            for path in list(self._files()):
+            for path in self.files():
                 old = path.parent.stat().st_mtime <= before
                 if old and (path.parent.name, path.name) not in named:
                     freed = path.stat().st_size if path.stat().st_nlink == 1 else 0
@@ -362,10 +353,15 @@ class DownloadStore:
                 seen[state.st_dev, state.st_ino] = state.st_blocks * 512
         return sum(seen.values())
 
-    def _files(self) -> Iterable[Path]:
-        for folder in self.objects.glob("*"):
-            if _OBJECT.fullmatch(folder.name):
-                yield from (path for path in folder.iterdir() if not path.name.startswith("."))
+    def files(self) -> list[Path]:
+        """Every kept file, sorted by content."""
+        return sorted(
+            path
+            for folder in self.objects.glob("*")
+            if _OBJECT.fullmatch(folder.name)
+            for path in folder.iterdir()
+            if not path.name.startswith(".")
+        )
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
@@ -374,6 +370,17 @@ class DownloadStore:
         with (self.root / ".lock").open("a+b") as lock:
             fcntl.flock(lock, kind)
             yield
+
+
+def damage_of(path: Path) -> DamagedObject | None:
+    """Read and hash a kept file; None if it is what it was, or gone."""
+    try:
+        found = hash_of(path)
+    except FileNotFoundError:
+        return None  # swept meanwhile
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+    return None if found == path.parent.name else DamagedObject(path, found)
 
 
 def is_in_place(artifact: Artifact) -> bool:

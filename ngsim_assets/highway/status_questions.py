@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ngsim_assets import console
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import (
     failures,
@@ -124,15 +125,15 @@ def verify(
     """Read everything that is stored and compare its hashes; changes nothing.
 
     Live files of the tables by SHA-256, delivered rows in the landing zone by their content hash,
-    reports by whether they are of the stored metrics. With each damage goes the command that mends
-    it. The exit code is 1 where anything is damaged.
+    reports by whether they are of the stored metrics, downloads by SHA-256. With each damage goes
+    the command that mends it. The exit code is 1 where anything is damaged.
     """
     settings = load_settings()
     platform = stages.open_platform(settings)
     if table is not None and table not in model.TABLES:
         raise NoSuchTable(table)
     wanted = None if key is None else known_recording(settings, key)
-    parts = to_verify(platform, wanted, table)
+    parts = to_verify(platform, DownloadStore(settings.downloads), wanted, table)
     faults = []
     with console.file_progress() as progress:
         task = progress.add_task("verifying", total=sum(part.bytes for part in parts))

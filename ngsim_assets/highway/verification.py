@@ -1,4 +1,4 @@
-"""Is everything that is stored as it was written: tables, delivered rows, reports.
+"""Is everything that is stored as it was written: tables, delivered rows, reports, downloads.
 
 Belongs here: what is looked at, and which command mends what is found. Does not belong here: how
 a data file is checked (storage/verify.py), who is told.
@@ -16,6 +16,7 @@ from ngsim_assets.acquisition.content import Content, ContentTally
 from ngsim_assets.acquisition.deliveries import DeliveredFile, Share
 from ngsim_assets.acquisition.errors import DamagedManifest, DamagedPart
 from ngsim_assets.acquisition.parts import Parts
+from ngsim_assets.acquisition.store import DownloadStore, damage_of
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model
 from ngsim_assets.highway.arrival.spill import NUMBERS
@@ -30,6 +31,7 @@ from ngsim_assets.storage.schema import Table
 
 LANDING = "landing zone"
 REPORT = "report"
+DOWNLOADS = "downloads"
 
 
 class DamageFound(NgsimAssetsError):
@@ -45,8 +47,8 @@ class Fault:
     """A file that is not as it was written.
 
     Attributes:
-        where: table, `landing zone` or `report`. recording: partition key, empty if it concerns
-            more than one. fix: what mends it, a command where one does.
+        where: table, `landing zone`, `report` or `downloads`. recording: partition key, empty if
+            it concerns more than one or none. fix: what mends it, a command where one does.
     """
 
     where: str
@@ -74,7 +76,10 @@ class Part:
 
 
 def to_verify(
-    platform: Platform, key: PartitionKey | None = None, table: str | None = None
+    platform: Platform,
+    downloads: DownloadStore,
+    key: PartitionKey | None = None,
+    table: str | None = None,
 ) -> list[Part]:
     """Everything that is stored, or what is of one recording, or of one table, part by part."""
     parts: list[Part] = []
@@ -83,6 +88,8 @@ def to_verify(
     if table is None:
         parts += _of_landing(platform, key)
         parts.append(Part(REPORT, 0, lambda: _reports(platform, key)))
+        if key is None:
+            parts += _of_downloads(downloads)
     return parts
 
 
@@ -200,3 +207,16 @@ def _reports(platform: Platform, key: PartitionKey | None) -> Iterator[Fault]:
         if problem:
             folder = report_folder(platform.reports, found)
             yield Fault(REPORT, str(found), folder, problem, f"ngsim build '{found}'")
+
+
+def _of_downloads(store: DownloadStore) -> Iterator[Part]:
+    for path in store.files():
+        yield Part(f"{DOWNLOADS} {path.name}", _size(path), lambda p=path: _download_faults(p))
+
+
+def _download_faults(path: Path) -> Iterator[Fault]:
+    damage = damage_of(path)
+    if damage is not None:
+        problem = f"its SHA-256 is not the one it is named for: {damage.found}"
+        fix = f"rm -r {path.parent}; run the ngsim download that brought it again"
+        yield Fault(DOWNLOADS, "", path, problem, fix)

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from ngsim_assets.acquisition.errors import DamagedPart
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.highway import incoming, model, overview, stages
 from ngsim_assets.highway.intake import Intake
 from ngsim_assets.highway.keys import PartitionKey
@@ -170,3 +171,16 @@ def _rebuilt(built: Built) -> None:
     build(platform, built.key)
     assert set(overview.stale_tables(built.platform, built.key)) <= {"quality_metrics"}, stale
     built.is_as_before()
+
+
+def test_a_downloaded_file_of_other_bytes(ngsim: Ngsim, tmp_path: Path) -> None:
+    fetched = tmp_path / "fetched"
+    fetched.write_bytes(b"rows\n" * 99)
+    kept = DownloadStore(ngsim.data / "downloads").keep(fetched, "rows.csv").path
+    ngsim("verify")
+    kept.chmod(0o644)
+    kept.write_bytes(b"rows\n" * 98 + b"cows\n")
+    line = _verified(ngsim, kept)
+    (told,) = re.findall(r"rm -r ([^\s;]+); run the ngsim download", line)
+    shutil.rmtree(told)
+    ngsim("verify")
