@@ -109,6 +109,7 @@ class SessionFold:
         self._closed: list[ClosedLap] = []
         self._statuses: list[StatusAt] = []
         self._started: int | None = None
+        self._now = 0
         self._fresh: dict[str, list[Row]] = {}
         self.account = Folded()
 
@@ -175,6 +176,7 @@ class SessionFold:
             "closed": cast("Json", [asdict(lap) for lap in self._closed]),
             "statuses": cast("Json", [list(entry) for entry in self._statuses]),
             "started": self._started,
+            "now": self._now,
         }
 
     @classmethod
@@ -207,6 +209,7 @@ class SessionFold:
                 and isinstance(code := at(told, "1"), str)
             ]
             session._started = whole(state["started"])
+            session._now = whole(state["now"]) or 0
         except (KeyError, TypeError, ValueError) as error:
             raise BadState("a session", str(error)) from None
         return session
@@ -228,6 +231,7 @@ class SessionFold:
         except Unfoldable as error:
             raise _NotFolded("unfoldable", str(error)) from None
         self._states[topic] = state
+        self._now = max(self._now, message.session_time or 0)
         self._seen[place] = message.line * _PARTS + message.part + 1
         self.account.folded[topic] += 1
         self._rows(topic, state, message)
@@ -235,7 +239,7 @@ class SessionFold:
 
     def _rows(self, topic: str, state: Json, message: Message) -> None:
         """Rows that a message makes, and what laps will be seen with."""
-        time = message.session_time
+        time = self._time(message)
         made: list[Row] = []
         if topic == "WeatherData":
             made = [observation(self._origin, state, message)]
@@ -244,7 +248,7 @@ class SessionFold:
         elif topic == "TrackStatus":
             row = track_status(self._origin, state, message)
             made = [row]
-            if time is not None and row["code"] is not None:
+            if row["code"] is not None:
                 self._statuses.append((time, str(row["code"])))
         elif topic == "SessionStatus":
             row = session_status(self._origin, state, message)
@@ -255,12 +259,14 @@ class SessionFold:
             self._fresh.setdefault(topic, []).extend(made)
 
     def _laps(self, message: Message) -> list[ClosedLap]:
-        time = message.session_time
+        time = self._time(message)
         if message.snapshot:
-            return self._assembler.snapshot(message.payload, 0 if time is None else time)
-        if time is None:
-            return []
+            return self._assembler.snapshot(message.payload, time)
         return self._assembler.change(message.payload, time, message.file, message.line)
+
+    def _time(self, message: Message) -> int:
+        """Session time of a message: a state without one is of now."""
+        return self._now if message.session_time is None else message.session_time
 
 
 def fold_session(

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from ngsim_assets.f1.clock import clock_of
 from ngsim_assets.f1.errors import BadState
+from ngsim_assets.f1.formats import Json
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.model import F1_MESSAGES
 from ngsim_assets.f1.origin import Origin
@@ -194,6 +195,29 @@ def test_a_state_without_a_time_keeps_its_place_in_the_recording() -> None:
 
     taken = [told(1, None, "1"), told(2, 5, "2"), told(3, None, "4"), told(4, 9, "1")]
     assert [one.line for one in in_order_of_time(taken, CLOCK)] == [1, 2, 3, 4]
+
+
+def test_a_status_told_on_subscription_holds_for_the_laps_that_follow() -> None:
+    def state(topic: str, payload: Json) -> Message:
+        return Message(str(RACE), topic, None, None, payload, "", "r", 1, snapshot=True)
+
+    session = SessionFold(RACE_ORIGIN, clock=CLOCK)
+    shown: Json = {"NumberOfLaps": 1, "InPit": False, "Sectors": [{"Value": ""}] * 3}
+    early = [one for one in race() if (one.session_time or 0) <= 191_020]
+    session.take([one for one in early if one.topic == "WeatherData"])
+    session.take(
+        [
+            state("TrackStatus", {"Status": "4"}),
+            state("SessionStatus", {"Status": "Started"}),
+            state("TimingData", {"Lines": {"4": shown}}),
+        ]
+    )
+    session.take([one for one in race() if (one.session_time or 0) > 192_100])
+    session.finish()
+    laps = session.drain().laps.filter(driver_number=4)
+    assert session.account.complete
+    assert laps["lap_number"].to_list() == [2, 3]
+    assert laps["track_status"].to_list() == ["4", "421"]
 
 
 def test_messages_are_kept_as_they_were_delivered(
