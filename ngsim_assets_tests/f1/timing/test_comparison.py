@@ -11,7 +11,7 @@ from ngsim_assets.f1.errors import FeedUnreadable
 from ngsim_assets.f1.model import F1_LAPS
 from ngsim_assets.f1.origin import frame
 from ngsim_assets.f1.timing.comparison import EXPLANATIONS, compare, fastf1_laps
-from ngsim_assets.f1.timing.session import SessionFold, in_order_of_time
+from ngsim_assets.f1.timing.laps import Around, lap_table
 from ngsim_assets_tests.f1.conftest import RealSession
 
 TABLES = {
@@ -115,10 +115,8 @@ def test_first_laps_are_complete_where_a_service_of_results_tells_them(
     # FastF1 had them from Ergast
     first = reference.filter(pl.col("lap_number") == 1, pl.col("lap_time_ms").is_not_null())
     told = dict(first.select("driver_number", "lap_time_ms").rows())
-    fold = SessionFold(session.origin, clock=session.clock, first_laps=told)
-    fold.take(in_order_of_time(session.messages, session.clock))
-    fold.finish()
-    laps = fold.drain().laps
+    around = Around(session.origin, race=True, first_laps=told)
+    laps = lap_table(session.closed, around)
     compared = compare(laps, reference)
     assert (compared.equal, compared.untold) == (compared.timed, 0)
     assert laps.filter(lap_time_from="results").height == len(told) == 18
