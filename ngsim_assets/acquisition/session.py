@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ngsim_assets.acquisition.transfer.client import HttpClient, Page
 
 _NO_HEAD = {405, 501}
-_LASTING = 1 << 20
-"""Bytes from which it is worth something that a part survives a power cut."""
 
 
 class Session:
@@ -147,7 +145,7 @@ class Session:
                 download, and nothing of the file is kept.
         """
         from ngsim_assets.acquisition.transfer.download import Expected, download
-        from ngsim_assets.acquisition.transfer.partfile import PartFile
+        from ngsim_assets.acquisition.transfer.partfile import LASTING, PartFile
 
         require_file_name(name)
         place = await self._noted_workplace()
@@ -162,7 +160,7 @@ class Session:
             kinds=tuple(kinds),
             max_bytes=self._settings.artifact_bytes,
         )
-        lasting = known.size is None or known.size >= _LASTING
+        lasting = known.size is None or known.size >= LASTING
         with PartFile(place.part(url, name, lasting=lasting)) as part:
             await self._tell(ResourceStarted(resource, name, known.size, part.done.bytes))
             got = await download(

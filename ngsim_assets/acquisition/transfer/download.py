@@ -354,7 +354,7 @@ class _Download:
         part, origin = self._part, self._part.origin
         if origin is None or not part.is_complete:
             raise BodyCutShort(self._url, part.done.bytes, self._total)
-        saving = asyncio.create_task(part.save())
+        saving = asyncio.create_task(part.finish())
         try:
             digest = await self._hash.hexdigest()
         finally:

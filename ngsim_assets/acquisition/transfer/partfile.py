@@ -36,6 +36,10 @@ from ngsim_assets.storage.errors import DiskFull, writing
 
 FORMAT = 1
 
+LASTING = 1 << 20
+"""Bytes from which it is worth something that a part survives a kill when it is complete, and a
+power cut before: what comes in a moment can come again."""
+
 _LOCK = "lock"
 
 _BATCH = 1 << 20
@@ -180,6 +184,18 @@ class PartFile:
         await self._settled()
         await self._save()
 
+    async def finish(self) -> None:
+        """Put the whole on the disk; of a small one that came at once there is no record.
+
+        Whoever takes it away does so in a moment. Writing the record would take longer than
+        having the file come again, should that moment be the last.
+        """
+        await self._settled()
+        if self.done.bytes < LASTING and self._recorded == (None, Ranges()):
+            await in_thread(self._sync_body)
+        else:
+            await self._save()
+
     async def _settled(self) -> None:
         saving, self._saving = self._saving, None
         if saving is not None:
@@ -192,9 +208,13 @@ class PartFile:
             await in_thread(self._write_record, self.origin, self.done)
             self._recorded = state
 
-    def _write_record(self, origin: Origin, done: Ranges) -> None:
+    def _sync_body(self) -> None:
         with writing(self.body):
             os.fdatasync(self.descriptor)
+
+    def _write_record(self, origin: Origin, done: Ranges) -> None:
+        self._sync_body()
+        with writing(self.body):
             if not self._record.exists():
                 sync_folder(self.folder.parent)
         record = {"format": FORMAT, **asdict(origin), "done": done.intervals}

@@ -134,9 +134,8 @@ def test_a_good_server_is_asked_once(tmp_path: Path):
     assert "set-cookie" not in downloaded.headers
     assert bench.asked == [(None, None)]
     assert events[-1] == BytesReceived(resource(server.url), NAME, 300_000, 300_000)
-    with PartFile(bench.folder) as part:
-        assert part.is_complete
-        assert "secret" not in (bench.folder / "record.json").read_text()
+    # a small file comes again sooner than a record of it is on the disk
+    assert not (bench.folder / "record.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["truncated", "reset", "stall", "drip"])
@@ -210,8 +209,11 @@ def test_only_what_names_one_content_is_resumed(
     assert (bench.asked[1][0] is None) == (condition is None)
 
 
-def test_a_file_that_is_there_asks_for_its_last_byte_only(tmp_path: Path):
-    server = Server(CONTENT)
+def test_a_file_that_is_there_asks_for_its_last_byte_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partfile, "LASTING", 300_000)
+    server = Server(CONTENT, validators={"ETag": '"v1"', "Set-Cookie": "session=secret"})
     bench = Bench(server, tmp_path / "part")
 
     async def main() -> list[Downloaded]:
@@ -231,6 +233,9 @@ def test_a_file_that_is_there_asks_for_its_last_byte_only(tmp_path: Path):
     assert again.resumed_from == 300_000
     assert changed.sha256 == hashlib.sha256(server.content).hexdigest() != SHA256
     assert changed.resumed_from == 0
+    with PartFile(bench.folder) as part:
+        assert part.is_complete
+        assert "secret" not in (bench.folder / "record.json").read_text()
 
 
 def test_nothing_after_what_is_there_means_that_it_is_whole(tmp_path: Path):
@@ -401,7 +406,10 @@ def test_progress_is_told_a_few_times_a_second(tmp_path: Path):
     assert 2 <= len(done) <= seconds * 5 + 2
 
 
-def test_secrets_of_an_address_stay_out_of_the_record(tmp_path: Path):
+def test_secrets_of_an_address_stay_out_of_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(partfile, "LASTING", 0)
     server = Server(CONTENT)
     bench = Bench(server, tmp_path / "part")
 

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -134,6 +135,36 @@ def test_bytes_are_on_the_disk_before_the_record_speaks_of_them(
     monkeypatch.setattr(partfile, "write_atomically", noted_write)
     _begun(tmp_path / "part", (0, b"a"))
     assert steps == ["bytes", "record"]
+
+
+@pytest.mark.parametrize(("size", "begun_before"), [(40, False), (40, True), (1 << 20, False)])
+def test_what_is_finished_is_on_the_disk_and_only_a_small_file_has_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, begun_before: bool
+):
+    synced: list[int] = []
+    sync = os.fdatasync
+
+    def noted_sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noted_sync)
+
+    async def main() -> None:
+        with PartFile(tmp_path / "part") as part:
+            await part.begin(replace(_ORIGIN, total=size))
+            await _write(part, 0, b"a" * (size - 1))
+            if begun_before:
+                await part.save()
+            await _write(part, size - 1, b"a")
+            await part.finish()
+
+    asyncio.run(main())
+    assert synced[-1] == size
+    recorded = size == 1 << 20 or begun_before
+    assert (tmp_path / "part" / "record.json").exists() == recorded
+    with PartFile(tmp_path / "part") as part:
+        assert part.is_complete == recorded
 
 
 def test_beginning_anew_lets_go_of_the_record_before_any_byte(tmp_path: Path):
