@@ -29,11 +29,14 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ingest_builds_every_table_and_questions_are_answered(
     ngsim: Ngsim, simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, _ = ngsim("ingest", simulated, "--json")
+    with monkeypatch.context() as patched:
+        patched.setenv("NGSIM_LOG", "json")
+        out, err = ngsim("ingest", simulated, "--json")
     told = json.loads(out)
     (recording,) = told["recordings"]
     assert recording["recording"] == KEY
     assert recording["raw"] == recording["validated"] + recording["quarantined"]
+    _tells_machines_in_lines(err, recording["raw"])
 
     out, err = ngsim("ingest", simulated)
     assert "up to date" in err
@@ -81,6 +84,18 @@ def test_ingest_builds_every_table_and_questions_are_answered(
     assert f"did you mean {KEY}" in err
     ngsim("report", KEY, "--html", tmp_path / "report.html")
     assert "Score" in (tmp_path / "report.html").read_text()
+
+
+def _tells_machines_in_lines(err: str, rows: int) -> None:
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
+    steps = {line["step"]: line for line in lines if line["event"] == "done"}
+    assert steps.keys() >= {"raw_trajectories", "validation", "quality_report", "corpus_summary"}
+    raw = steps["raw_trajectories"]
+    assert raw["partition"] == KEY
+    assert raw["highway"] == "us-101"
+    assert raw["rows"] == {"raw_trajectories": rows}
+    assert len({line["run"] for line in steps.values() if "partition" in line}) == 1
 
 
 def test_check_stores_nothing(ngsim: Ngsim, simulated: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What /health and `ngsim status` tell, each found out by making it so.
 
-One small recording is taken in and built by the command, as a machine would run it; tests spoil
-copies of its data folder.
+One small recording is taken in and built; tests spoil copies of its data folder.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,49 +26,42 @@ import pytest
 from ngsim_assets import runs
 from ngsim_assets.acquisition.transfer.breaker import Breakers
 from ngsim_assets.acquisition.transfer.errors import HostUnreachable
-from ngsim_assets.highway import failures, health, incoming, rollback, serve_command, stages
+from ngsim_assets.highway import (
+    failures,
+    health,
+    incoming,
+    reporting,
+    rollback,
+    serve_command,
+    stages,
+)
 from ngsim_assets.observability import heartbeats
 from ngsim_assets.observability.health import Check, Status
 from ngsim_assets.observability.heartbeats import HUNG, SILENT
 from ngsim_assets.observability.serving import serving
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets_tests.command import Ngsim
+from ngsim_assets_tests.highway.whole_path import build, taken_in
 from ngsim_assets_tests.unattended.places import deliver, read_only
 
 KEY = "us-101|2005-06-15T0750"
 COMMAND = [sys.executable, "-m", "ngsim_assets.cli"]
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A data folder in which all is well but that no daemon runs, and what the command said."""
-
-    data: Path
-    out: str
-    err: str
-
-
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which all is well but that no daemon runs."""
     folder = tmp_path_factory.mktemp("taken")
-    file = deliver(folder / "us101.csv")
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    environment |= {"NGSIM_DATA": str(folder / "data"), "NGSIM_LOG": "json"}
-    done = subprocess.run(
-        [*COMMAND, "ingest", str(file)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return Taken(folder / "data", done.stdout, done.stderr)
+    platform, (key,) = taken_in(folder / "data", deliver(folder / "us101.csv"))
+    build(platform, key)
+    reporting.store_report(platform, key)
+    return folder / "data"
 
 
 @pytest.fixture
-def settings(taken: Taken, ngsim: Ngsim) -> Settings:
+def settings(taken: Path, ngsim: Ngsim) -> Settings:
     """Of a copy that a test may spoil."""
-    shutil.copytree(taken.data, ngsim.data)
+    shutil.copytree(taken, ngsim.data)
     return load_settings(settle=0.0, disk_reserve=0)
 
 
@@ -87,19 +78,6 @@ def _asked(settings: Settings, path: str = "/health") -> tuple[int, dict[str, ob
             return reply.status, await reply.json()
 
     return asyncio.run(ask())
-
-
-def test_ingest_tells_machines_in_lines(taken: Taken) -> None:
-    lines = [json.loads(line) for line in taken.err.splitlines()]
-    assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
-    steps = {line["step"]: line for line in lines if line["event"] == "done"}
-    assert steps.keys() >= {"raw_trajectories", "validation", "quality_report", "corpus_summary"}
-    raw = steps["raw_trajectories"]
-    assert raw["partition"] == KEY
-    assert raw["highway"] == "us-101"
-    assert raw["rows"] == {"raw_trajectories": 90}
-    assert len({line["run"] for line in steps.values() if "partition" in line}) == 1
-    assert taken.out.startswith("Recordings")
 
 
 def test_all_is_well_but_that_no_daemon_runs(settings: Settings) -> None:
