@@ -87,6 +87,27 @@ class Settings(BaseSettings):
     download_way: Literal["zip", "api", "export"] = Field(
         "zip", description="What is downloaded: attached archives, queries, the unified export."
     )
+    f1_archive: str = Field(
+        "https://livetiming.formula1.com/static",
+        description="Archive of Formula 1's live timing; its address ends in /static.",
+    )
+    f1_schedule: str = Field(
+        "https://raw.githubusercontent.com/theOehrly/f1schedule/master",
+        description="Folder of schedule_2025.json, the seasons as FastF1 reads them.",
+    )
+    f1_results: str = Field(
+        "https://api.jolpi.ca/ergast/f1", description="Results (Ergast) that FastF1 asks for."
+    )
+    openf1: str = Field("https://api.openf1.org/v1", description="OpenF1's REST interface.")
+    open_meteo: str = Field(
+        "https://api.open-meteo.com", description="Forecasts of Open-Meteo, without a key."
+    )
+    openweathermap: str = Field(
+        "https://api.openweathermap.org", description="Forecasts of OpenWeatherMap."
+    )
+    openweathermap_key: SecretStr | None = Field(
+        None, description="Key of OpenWeatherMap; without one it is not asked. Never logged."
+    )
     sources_at_once: int = Field(
         4, ge=1, le=64, description="Sources asked for their data at the same time."
     )

@@ -357,13 +357,17 @@ class HttpClient:
         if responses.looks_like_html(start):
             return "an HTML page"
         text = " ".join(start[:4096].decode(errors="replace").split())
-        return self._without_secrets("".join(c if c.isprintable() else "?" for c in text))[:_SAID]
+        plain = "".join(c if c.isprintable() else "?" for c in text)
+        return self._without_secrets(plain, response.url)[:_SAID]
 
-    def _without_secrets(self, text: str) -> str:
-        for given in self._secrets.values():
-            for value in given.values():
-                if secret := value.get_secret_value():
-                    text = text.replace(secret, "REDACTED")
+    def _without_secrets(self, text: str, asked: URL) -> str:
+        """`text` without secrets of headers, and of the query that it may be an echo of."""
+        secrets = [
+            value.get_secret_value() for given in self._secrets.values() for value in given.values()
+        ]
+        secrets += [value for name, value in asked.query.items() if responses.is_secret(name)]
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "REDACTED")
         return text
 
     async def _settle(self, permit: Permit, failure: TransferError | None) -> None:

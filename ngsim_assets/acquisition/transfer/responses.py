@@ -27,7 +27,7 @@ _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\uffff]*")')
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b")
 _AHEAD_OF_HTML = ((b"<?xml", b"?>"), (b"<!--", b"-->"))
 _SECRET_NAME = re.compile(
-    r"token|secret|passw|pwd|signature|credential|cookie|^(proxy-)?auth|^(sig|key|code)$"
+    r"token|secret|passw|pwd|signature|credential|cookie|^(proxy-)?auth|^(sig|key|code|app[-_]?id)$"
     r"|(api|app|access|account|private|subscription)[-_.]?(key|code)",
     re.IGNORECASE,
 )

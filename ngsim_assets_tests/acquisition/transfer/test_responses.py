@@ -239,6 +239,7 @@ SECRET = "s3cr3t"  # noqa: S105 - of nobody
         "client_secret",
         "code",
         "auth",
+        "appid",
     ],
 )
 def test_values_of_secret_names_are_not_shown(name: str) -> None:
