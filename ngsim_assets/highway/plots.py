@@ -25,7 +25,6 @@ from ngsim_assets.highway.pictures.distributions import (
     jerk_distribution,
     residuals,
 )
-from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
 from ngsim_assets.highway.pictures.fundamental import fundamental_diagram
 from ngsim_assets.highway.pictures.heat_maps import heat_maps
 from ngsim_assets.highway.pictures.recording import Recording
@@ -33,6 +32,7 @@ from ngsim_assets.highway.pictures.spectra import spectra
 from ngsim_assets.highway.pictures.time_space import time_space
 from ngsim_assets.highway.pictures.vehicle_panel import one_vehicle
 from ngsim_assets.highway.sites import Site
+from ngsim_assets.quality.drawing import REPORT, Picture, Sheet
 from ngsim_assets.quality.report import Figure
 
 __all__ = [

@@ -17,9 +17,9 @@ from PIL import Image
 
 from ngsim_assets.highway import plots
 from ngsim_assets.highway.model import CLEANED_TRAJECTORIES, VALIDATED_POINTS
-from ngsim_assets.highway.pictures import drawing
 from ngsim_assets.highway.plots import PICTURES, Picture, Recording, Sheet
 from ngsim_assets.highway.sites import PEACHTREE, US_101, Site
+from ngsim_assets.quality import drawing
 from ngsim_assets.quality.report import Figure
 from ngsim_assets_tests.highway.sample_recordings import Sample, sample_recording
 

@@ -1,7 +1,7 @@
 """What was not seen: trajectories by frames seen, gaps by length, and where they lie.
 
 Belongs here: these two pictures. Does not belong here: how pictures look in general
-(drawing.py), counting per cell (raster.py).
+(quality/drawing.py), counting per cell (raster.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ngsim_assets.highway.assessment import track_measures
-from ngsim_assets.highway.pictures import drawing, raster
-from ngsim_assets.highway.pictures.drawing import REPORT, STYLES, Picture, Sheet
+from ngsim_assets.highway.pictures import raster
 from ngsim_assets.highway.pictures.recording import CELL_METRES, CELL_SECONDS, Recording, Stage
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, STYLES, Picture, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

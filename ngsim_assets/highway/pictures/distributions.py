@@ -1,7 +1,7 @@
 """Histograms: speed, acceleration, jerk, headways and residuals.
 
 Belongs here: pictures that count values in bins. Does not belong here: how pictures look in
-general (drawing.py), counting (raster.py).
+general (quality/drawing.py), counting (raster.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from ngsim_assets.highway.assessment import track_measures
 from ngsim_assets.highway.assessment.autocorrelation import autocorrelation
 from ngsim_assets.highway.assessment.metrics import JERK_LIMIT, MINIMUM_POINTS
 from ngsim_assets.highway.assessment.track_measures import Floats
-from ngsim_assets.highway.pictures import drawing, raster
-from ngsim_assets.highway.pictures.drawing import REPORT, STYLES, Picture, Sheet
+from ngsim_assets.highway.pictures import raster
 from ngsim_assets.highway.pictures.recording import Recording, Stage
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, STYLES, Picture, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

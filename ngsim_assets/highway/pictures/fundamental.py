@@ -1,7 +1,7 @@
 """The fundamental diagram: flow and speed over density, lane by lane.
 
 Belongs here: this one picture. Does not belong here: Edie's definitions (traffic.py), joined
-cells and fits (flow/), how pictures look in general (drawing.py).
+cells and fits (flow/), how pictures look in general (quality/drawing.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import polars as pl
 from ngsim_assets.highway.flow import diagram
 from ngsim_assets.highway.flow.cells import coarser, main_lanes
 from ngsim_assets.highway.flow.diagram import DIAGRAM_GRID, FundamentalDiagram
-from ngsim_assets.highway.pictures import drawing
-from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
 from ngsim_assets.highway.pictures.recording import ALONG, Recording
 from ngsim_assets.highway.pictures.time_space import panel_title
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, Picture, Sheet
 
 _WHOLE = 0.999  # share of a cell that was observed: a cell cut by an end counts too few vehicles
 _MOST_LANES = 8

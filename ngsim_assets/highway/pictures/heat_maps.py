@@ -1,7 +1,7 @@
 """Maps of flow, density and speed over time and space.
 
 Belongs here: these pictures, and which lanes they take together. Does not belong here: Edie's
-definitions (traffic.py), waves (flow/waves.py), how pictures look in general (drawing.py).
+definitions (traffic.py), waves (flow/waves.py), how pictures look in general (quality/drawing.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import polars as pl
 
 from ngsim_assets.highway.flow.cells import FALLING, coarser, main_lanes
 from ngsim_assets.highway.flow.waves import WaveSpeed
-from ngsim_assets.highway.pictures import drawing
-from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
 from ngsim_assets.highway.pictures.recording import (
     ALONG,
     CELL_METRES,
@@ -25,6 +23,8 @@ from ngsim_assets.highway.pictures.recording import (
     Recording,
     TimeAxis,
 )
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, Picture, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

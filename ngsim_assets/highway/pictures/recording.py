@@ -1,7 +1,7 @@
 """What pictures are drawn from: one recording, before and after, read once where it is cheap.
 
 Belongs here: the columns pictures read, the time and place they show, and the traffic state of
-that window. Does not belong here: how anything looks (drawing.py), kernels (raster.py).
+that window. Does not belong here: how anything looks (quality/drawing.py), kernels (raster.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Spectra of speed and acceleration, before and after.
 
 Belongs here: this one picture. Does not belong here: the estimate (assessment/spectra.py), how
-pictures look in general (drawing.py).
+pictures look in general (quality/drawing.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ngsim_assets.highway.assessment.spectra import WINDOW, mean_spectrum
-from ngsim_assets.highway.pictures.drawing import REPORT, STYLES, Picture, Sheet
 from ngsim_assets.highway.pictures.recording import Recording, Stage
+from ngsim_assets.quality.drawing import REPORT, STYLES, Picture, Sheet
 
 _STAGES: tuple[Stage, Stage] = ("validated", "cleaned")
 _DECADES = 8.0  # shown at most below the highest density: less is rounding

@@ -1,7 +1,7 @@
 """The time–space diagram: every trajectory of every lane, coloured by speed.
 
 Belongs here: panels, colours and marks of this one picture. Does not belong here: how pictures
-look in general (drawing.py), the painting itself (raster.py).
+look in general (quality/drawing.py), the painting itself (raster.py).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ngsim_assets.highway.assessment.track_measures import Floats
-from ngsim_assets.highway.pictures import drawing, raster
-from ngsim_assets.highway.pictures.drawing import REPORT, Picture, Sheet
+from ngsim_assets.highway.pictures import raster
 from ngsim_assets.highway.pictures.recording import ALONG, DIRECTIONS, Recording, Stage
 from ngsim_assets.highway.sites import Site
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, Picture, Sheet
 
 _PANEL_SHARE = 0.005  # of all points: lanes with fewer are not drawn
 _MOST_PANELS = 10

@@ -1,7 +1,7 @@
 """One vehicle before and after cleaning: positions, speed, acceleration and jerk over time.
 
 Belongs here: this one picture, and which vehicle it shows. Does not belong here: how pictures
-look in general (drawing.py).
+look in general (quality/drawing.py).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import polars as pl
 
 from ngsim_assets.highway.assessment.metrics import JERK_LIMIT, MINIMUM_POINTS
 from ngsim_assets.highway.assessment.track_measures import FRAME, Floats, Tracks
-from ngsim_assets.highway.pictures import drawing, raster
-from ngsim_assets.highway.pictures.drawing import REPORT, STYLES, Picture, Sheet
+from ngsim_assets.highway.pictures import raster
 from ngsim_assets.highway.pictures.recording import Recording
+from ngsim_assets.quality import drawing
+from ngsim_assets.quality.drawing import REPORT, STYLES, Picture, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,7 @@
 """How pictures look: size, type, colours, and their bytes.
 
-Belongs here: everything all pictures share. Does not belong here: what is drawn (the other
-modules of this folder).
+Belongs here: everything all pictures share, of any domain. Does not belong here: what is drawn (the
+pictures of each domain).
 
 Figures are made without pyplot and without changing matplotlib's settings, so several threads
 can draw at once. Equal input gives equal bytes: no dates, no names of software in the files.
