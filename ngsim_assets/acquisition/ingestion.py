@@ -7,16 +7,15 @@ not belong here: several sources (pipeline.py), requests and files (session.py, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ngsim_assets.acquisition.errors import (
     DamagedRecord,
     DiscoveryTimedOut,
     NothingFetched,
-    SourceFault,
     TooManyResources,
     UnusableName,
 )
@@ -28,6 +27,7 @@ from ngsim_assets.acquisition.events import (
     SourceStarted,
     Warned,
 )
+from ngsim_assets.acquisition.guarding import closing, is_cancelled, named, within
 from ngsim_assets.acquisition.manifests import Manifest, new_manifest
 from ngsim_assets.acquisition.results import IngestionResult, Outcome, ResourceStatus
 from ngsim_assets.acquisition.session import Session
@@ -44,8 +44,6 @@ from ngsim_assets.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from ngsim_assets.acquisition.transfer.client import HttpClient
-
-Item = TypeVar("Item")
 
 RESOURCES = 20_000
 """That a source may offer; one that offers more does not end."""
@@ -139,13 +137,13 @@ class Ingestion:
         with self._timed() as seconds:
             try:
                 async with (
-                    _within(deadline, late),
-                    _closing(self._source.discover(self._session(deadline))) as offers,
+                    within(deadline, late),
+                    closing(self._source.discover(self._session(deadline))) as offers,
                 ):
                     async for resource in offers:
                         self._take(resource, found)
             except asyncio.CancelledError as error:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 self._error = named(error, self._name, "discover")
             except Exception as error:
@@ -179,6 +177,7 @@ class Ingestion:
                 held = await self._held(resource)
                 if held is not None:
                     self._found.append(resource)
+                    await self._remember(resource, self._error)
                     await self._use(resource, held, self._error.problem, tally)
                     await self._note(resource, "cached", tally, held.artifacts)
 
@@ -201,7 +200,7 @@ class Ingestion:
         deadline = self._deadline()
         late = DeadlineExceeded(resource.url, deadline.seconds)
         try:
-            async with _within(deadline, late):
+            async with within(deadline, late):
                 with await self._place(resource) as place:
                     session = self._session(deadline, place)
                     try:
@@ -212,7 +211,7 @@ class Ingestion:
                             await in_thread(session.note_kept)
                         raise
         except asyncio.CancelledError as raised:
-            if _is_cancelled():
+            if is_cancelled():
                 await self._note(resource, "cancelled", tally)
                 raise
             error = named(raised, self._name, resource.key)
@@ -221,6 +220,7 @@ class Ingestion:
         else:
             await self._note(resource, status, tally, artifacts)
             return
+        await self._remember(resource, error)
         held = await self._held(resource)
         if held is None:
             await self._note(resource, "failed", tally, error=error)
@@ -249,7 +249,7 @@ class Ingestion:
         artifacts: list[Artifact] = []
         with self._timed() as seconds:
             try:
-                async with _closing(self._source.fetch(session, resource, description)) as files:
+                async with closing(self._source.fetch(session, resource, description)) as files:
                     async for artifact in files:
                         artifacts.append(artifact)
                         took = session.seconds_of(artifact.name)
@@ -261,6 +261,16 @@ class Ingestion:
         await in_thread(self._store.commit, resource, description, artifacts, now=self._now())
         same = held is not None and held.current and _content(held.artifacts) == _content(artifacts)
         return "unchanged" if same else "fetched", tuple(artifacts)
+
+    async def _remember(self, resource: Resource, error: NgsimAssetsError) -> None:
+        """Have the next process know that `resource` could not be had."""
+        try:
+            await in_thread(self._store.note_failure, resource, error, now=self._now())
+        except (DamagedRecord, UnusableName):
+            pass  # there is no place for it, which is told anyway
+        except StorageError as full:
+            text = f"that it failed cannot be written down: {full.problem}"
+            await self._telling.tell(Warned(resource, text))
 
     async def _place(self, resource: Resource) -> Workplace:
         """The place of `resource`, when nobody else fetches it."""
@@ -353,45 +363,6 @@ class Ingestion:
     def _timed(self) -> Iterator[Callable[[], float]]:
         began = self._clock.monotonic()
         yield lambda: self._clock.monotonic() - began
-
-
-@asynccontextmanager
-async def _within(deadline: Deadline, late: NgsimAssetsError) -> AsyncIterator[None]:
-    """`late` is raised where the block is not done when `deadline` passes."""
-    limit = asyncio.timeout(deadline.remaining)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise late from None
-
-
-@asynccontextmanager
-async def _closing(items: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[Item]]:
-    """`items`, ended for certain when the block is: a generator left open goes on holding."""
-    try:
-        yield items
-    finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody wants this task to end; a source may raise CancelledError by itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def named(error: BaseException, source: str, doing: str) -> NgsimAssetsError:
-    """`error` if it is one that names its fix, else a SourceFault that it is the cause of."""
-    if isinstance(error, NgsimAssetsError):
-        return error
-    fault = SourceFault(source, doing, error)
-    fault.__cause__ = error
-    return fault
 
 
 def _content(artifacts: tuple[Artifact, ...] | list[Artifact]) -> list[tuple[str, str]]:

@@ -64,6 +64,16 @@ class KeptContent:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """When a resource could not be had, and why: kind of the error, what it says, what helps."""
+
+    time: datetime
+    error: str
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class KnownSchema:
     """A set of columns that a resource has had, and when it was first seen."""
 
@@ -103,8 +113,9 @@ class Manifest:
     """All that is remembered of a resource.
 
     Attributes:
-        contents: newest first. schemas: by number. checked_at: when its publisher was last
-            found to have nothing newer.
+        contents: newest first; none if it was never fetched. schemas: by number.
+        checked_at: when its publisher was last found to have nothing newer than the first of them.
+        failure: of the last attempt, if that failed.
     """
 
     source: str
@@ -114,6 +125,7 @@ class Manifest:
     checked_at: datetime
     contents: tuple[KeptContent, ...]
     schemas: tuple[KnownSchema, ...] = ()
+    failure: FailedAttempt | None = None
     format: int = FORMAT
 
     @property

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ngsim_assets.acquisition.events import Observer
-from ngsim_assets.acquisition.ingestion import Ingestion, named
+from ngsim_assets.acquisition.guarding import named
+from ngsim_assets.acquisition.ingestion import Ingestion
 from ngsim_assets.acquisition.results import IngestionResult
 from ngsim_assets.acquisition.sources import AsyncDataSource, Resource
 from ngsim_assets.acquisition.store import DownloadStore

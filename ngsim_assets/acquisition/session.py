@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from ngsim_assets.acquisition.events import BytesReceived, Event, ResourceStarted, Warned
 from ngsim_assets.acquisition.manifests import kept_headers
+from ngsim_assets.acquisition.objects import Stored, is_in_place, require_file_name
 from ngsim_assets.acquisition.sources import Artifact, Description, Resource
-from ngsim_assets.acquisition.store import DownloadStore, Stored, is_in_place, require_file_name
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.acquisition.transfer import responses
 from ngsim_assets.acquisition.transfer.errors import RefusedByStatus
 from ngsim_assets.acquisition.transfer.limits import Clock, Deadline

@@ -15,7 +15,6 @@ removed by `sweep` once it is a day old: who keeps it may be about to name it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ from uuid import uuid4
 
 from ngsim_assets.acquisition.errors import DamagedRecord, NotInStore, UnusableName
 from ngsim_assets.acquisition.manifests import (
+    FailedAttempt,
     KeptContent,
     KeptFile,
     Manifest,
@@ -37,8 +37,17 @@ from ngsim_assets.acquisition.manifests import (
     read_manifest,
     written_manifest,
 )
+from ngsim_assets.acquisition.objects import (
+    DamagedObject,
+    Stored,
+    damage_of,
+    hash_of,
+    is_in_place,
+    require_file_name,
+)
 from ngsim_assets.acquisition.sources import Artifact, Description, Resource
 from ngsim_assets.acquisition.workplaces import Workplace, Workplaces
+from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.storage.atomic import (
     make_folder,
     sweep_temporaries,
@@ -59,15 +68,6 @@ _OBJECT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A file in its place under `objects`."""
-
-    path: Path
-    sha256: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """The newest content of a resource of which every file is there, in its size.
 
@@ -81,14 +81,6 @@ class Held:
     fetched_at: datetime
     checked_at: datetime
     current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedObject:
-    """A kept file whose bytes are not those it is named for. `found`: their SHA-256 or a reason."""
-
-    path: Path
-    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +193,7 @@ class DownloadStore:
         for path in sorted((self.manifests / source).rglob("*.json")):
             with suppress(DamagedRecord):
                 manifest = read_manifest(path)
-                if manifest is not None:
+                if manifest is not None and manifest.contents:
                     found.append(manifest.resource)
         return found
 
@@ -245,7 +237,11 @@ class DownloadStore:
                 schema_version=manifest.schema_change(description.columns).number,
             )
             manifest = replace(
-                manifest, url=resource.url, labels=dict(resource.labels), checked_at=now
+                manifest,
+                url=resource.url,
+                labels=dict(resource.labels),
+                checked_at=now,
+                failure=None,
             ).with_content(content, description.columns)
             write_atomically(path, written_manifest(manifest))
 
@@ -255,7 +251,16 @@ class DownloadStore:
         with writing(path), self._locked(fcntl.LOCK_EX):
             manifest = read_manifest(path)
             if manifest is not None:
-                write_atomically(path, written_manifest(replace(manifest, checked_at=now)))
+                manifest = replace(manifest, checked_at=now, failure=None)
+                write_atomically(path, written_manifest(manifest))
+
+    def note_failure(self, resource: Resource, error: NgsimAssetsError, *, now: datetime) -> None:
+        """Remember until the next success that `resource` could not be had, and why."""
+        path = self.manifest_path(resource.source, resource.key)
+        with writing(path), self._locked(fcntl.LOCK_EX):
+            manifest = read_manifest(path) or new_manifest(resource, now)
+            failure = FailedAttempt(now, type(error).__name__, error.problem, error.fix)
+            write_atomically(path, written_manifest(replace(manifest, failure=failure)))
 
     def _readable(self, resource: Resource) -> Manifest | None:
         try:
@@ -310,11 +315,12 @@ class DownloadStore:
         unnamed_for: float = UNNAMED_SECONDS,
         untouched_for: float = UNTOUCHED_SECONDS,
     ) -> Swept:
-        """Remove files of older contents, files that nobody names, and parts nobody goes on with.
+        """Remove files of older contents, files that nobody names, and what nobody goes on with.
 
         Args:
             keep: newest contents of each resource that are left. unnamed_for: seconds that a file
-                may be unnamed. untouched_for: seconds that something under way may lie.
+                may be unnamed. untouched_for: seconds that something under way may lie, and that a
+                failure may be the last that was heard of a resource.
 
         Raises:
             DamagedRecord: a manifest cannot be read; what it names is not known, so nothing goes.
@@ -329,6 +335,7 @@ class DownloadStore:
                 for file in content.files
             }
             removed = [*self._workplaces.sweep(untouched_for)]
+            self._forget_failures(untouched_for)
             named |= self._workplaces.named()
             before = time.time() - unnamed_for
             for path in self.files():
@@ -343,6 +350,18 @@ class DownloadStore:
             for folder in (self.objects, self.manifests):
                 sweep_temporaries(folder, older_than=unnamed_for)
         return Swept(tuple(path for path, _ in removed), sum(size for _, size in removed))
+
+    def _forget_failures(self, untouched_for: float) -> None:
+        """Of what nobody has tried to have for so many seconds."""
+        for manifest in list(self.all_manifests()):
+            failure = manifest.failure
+            if failure is None or time.time() - failure.time.timestamp() < untouched_for:
+                continue
+            path = self.manifest_path(manifest.source, manifest.key)
+            if manifest.contents:
+                write_atomically(path, written_manifest(replace(manifest, failure=None)))
+            else:
+                path.unlink()
 
     def bytes_used(self) -> int:
         """Bytes that kept files and those under way take on the disk."""
@@ -370,36 +389,3 @@ class DownloadStore:
         with (self.root / ".lock").open("a+b") as lock:
             fcntl.flock(lock, kind)
             yield
-
-
-def damage_of(path: Path) -> DamagedObject | None:
-    """Read and hash a kept file; None if it is what it was, or gone."""
-    try:
-        found = hash_of(path)
-    except FileNotFoundError:
-        return None  # swept meanwhile
-    except OSError as error:
-        found = error.strerror or type(error).__name__
-    return None if found == path.parent.name else DamagedObject(path, found)
-
-
-def is_in_place(artifact: Artifact) -> bool:
-    """Whether its file is there, in its size."""
-    try:
-        return artifact.path.stat().st_size == artifact.bytes
-    except OSError:
-        return False
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of the file at `path`."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def require_file_name(name: str) -> None:
-    """UnusableName unless a file can be called so."""
-    if not name or name.startswith(".") or len(name.encode(errors="replace")) > 200:
-        raise UnusableName(name, "it is empty, hidden, or longer than 200 bytes")
-    if "/" in name or not name.isprintable():
-        raise UnusableName(name, "it holds a / or what cannot be printed")

@@ -31,8 +31,6 @@ LONG_WAIT = 600.0
 """Seconds that a complete file may wait to be taken in before somebody should look: the daemon
 looks every ten seconds, and one run may be busy with files that came before."""
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
 _NAMED = 3
 """Things of one kind that a line for people names; the data has all."""
 
@@ -238,12 +236,25 @@ def breakers(settings: Settings) -> Check:
 
 
 def downloads(settings: Settings) -> Check:
-    """What is downloaded, when its publisher was last asked, and what was left half-way."""
-    kept: dict[str, datetime] = {}
-    resources = 0
-    for manifest in DownloadStore(settings.downloads).all_manifests():
-        resources += 1
-        kept[manifest.source] = max(manifest.checked_at, kept.get(manifest.source, _LONG_AGO))
+    """What is downloaded, when its publisher was last asked, what failed or was left half-way."""
+    manifests = list(DownloadStore(settings.downloads).all_manifests())
+    kept = [manifest for manifest in manifests if manifest.contents]
+    failed = [
+        {
+            "download": f"{manifest.source} {manifest.key}",
+            "time": manifest.failure.time.isoformat(timespec="seconds"),
+            "error": manifest.failure.error,
+            "problem": manifest.failure.problem,
+            "fix": manifest.failure.fix,
+            "copy_is_kept": bool(manifest.contents),
+        }
+        for manifest in manifests
+        if manifest.failure is not None
+    ]
+    asked = {
+        source: max(manifest.checked_at for manifest in kept if manifest.source == source)
+        for source in sorted({manifest.source for manifest in kept})
+    }
     now = time.time()
     idle = {
         folder.name.rpartition(".")[0]: now - _touched(folder)
@@ -251,16 +262,22 @@ def downloads(settings: Settings) -> Check:
     }
     stopped = sorted(name for name, seconds in idle.items() if seconds > LONG_WAIT)
     data = {
-        "resources": resources,
-        "last_asked": {name: when.isoformat(timespec="seconds") for name, when in kept.items()},
+        "resources": len(kept),
+        "last_asked": {name: when.isoformat(timespec="seconds") for name, when in asked.items()},
+        "failed": failed,
         "under_way": sorted(idle.keys() - set(stopped)),
         "stopped_half_way": stopped,
     }
+    told: list[str] = []
+    if failed:
+        each = (f"{one['download']} at {one['time']}: {one['problem']}" for one in failed)
+        told.append(f"failed last time: {_listed(each)}; ngsim download tries again")
     if stopped:
-        told = f"stopped half-way: {_listed(stopped)}; ngsim download goes on with them"
-        return Check("downloads", "degraded", told, data)
-    told = f"{resources} resources are kept, {len(idle)} downloads are under way"
-    return Check("downloads", "ok", told, data)
+        told.append(f"stopped half-way: {_listed(stopped)}; ngsim download goes on with them")
+    if told:
+        return Check("downloads", "degraded", ". ".join(told), data)
+    well = f"{len(kept)} resources are kept, {len(idle)} downloads are under way"
+    return Check("downloads", "ok", well, data)
 
 
 def _touched(folder: Path) -> float:

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,21 @@ from ngsim_assets_tests.acquisition.shelves import (
 
 def contents(result: IngestionResult) -> dict[str, bytes]:
     return {artifact.name: artifact.path.read_bytes() for artifact in result.artifacts}
+
+
+def failures_in(data: Path) -> dict[str, str]:
+    """Resources whose last attempt failed, as the next process knows it."""
+    return {
+        manifest.key: manifest.failure.error
+        for manifest in DownloadStore(data / "downloads").all_manifests()
+        if manifest.failure is not None
+    }
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def only_these_tasks() -> None:
@@ -168,6 +183,11 @@ def test_a_resource_that_fails_leaves_the_others_and_its_earlier_copy(tmp_path: 
                         yield Resource(self.name, name, f"{self.url}/files/{name}")
 
             (result,) = await pipeline.run([Stubborn(shelf.url)])
+            told = failures_in(tmp_path)
+            shelf.files |= {"1.csv": rows(1), "lost.csv": rows(4)}
+            await pipeline.run([Stubborn(shelf.url)])
+        assert told == {"1.csv": "NotFound", "lost.csv": "NotFound"}
+        assert failures_in(tmp_path) == {}
         assert {item.resource.key: item.status for item in result.outcomes} == {
             "1.csv": "cached",
             "2.csv": "unchanged",
@@ -206,10 +226,11 @@ def test_what_is_cancelled_goes_on_where_it_was(tmp_path: Path) -> None:
         async with shelf.open():
             run = asyncio.create_task(pipeline.run([ShelfSource(shelf.url)]))
             await shelf.stopped.wait()
-            await asyncio.sleep(0.1)
+            await until(lambda: bool(watcher.of(ResourceFinished)))
             run.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await run
+            assert failures_in(tmp_path) == {}
             (left,) = pipeline.results
             assert left.status == "cancelled"
             assert {item.resource.key: item.status for item in left.outcomes} == {
@@ -272,7 +293,11 @@ def test_what_an_interrupted_process_had_does_not_come_again(tmp_path: Path) -> 
         async with shelf.open():
             process = await fetching(tmp_path, shelf.url)
             await shelf.stopped.wait()
-            await asyncio.sleep(0.1)
+            parts = tmp_path / "downloads" / "parts"
+            # what was sent may wait in the kernel; it is in the file a megabyte at a time
+            await until(
+                lambda: any(body.stat().st_size > size // 2 for body in parts.rglob("body"))
+            )
             process.send_signal(signal.SIGINT)
             await process.communicate()
             assert process.returncode != 0
@@ -461,6 +486,7 @@ def test_where_discovery_fails_the_copies_of_earlier_are_used(tmp_path: Path) ->
             (result,) = await pipeline.run([ShelfSource(shelf.url)])
         assert result.status == "cached"
         assert contents(result) == shelf.files
+        assert failures_in(tmp_path) == dict.fromkeys(shelf.files, "ServerFailed")
         assert len(result.warnings) == 2
         assert [type(error).__name__ for error in result.errors] == ["ServerFailed"]
 

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.acquisition.errors import DamagedRecord, NotInStore, UnusableName
-from ngsim_assets.acquisition.manifests import SchemaChange, new_manifest
+from ngsim_assets.acquisition.manifests import FailedAttempt, SchemaChange, new_manifest
 from ngsim_assets.acquisition.sources import Artifact, Column, Description, Resource
 from ngsim_assets.acquisition.store import DownloadStore
+from ngsim_assets.acquisition.transfer.errors import NotFound
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ZIP = Resource("portal", "us-101/zip", "https://example.org/us-101.zip", {"highway": "us-101"})
@@ -259,6 +260,41 @@ def test_sweeping_leaves_the_newest_contents_and_what_may_yet_be_named(
     assert manifest is not None
     assert len(manifest.contents) == 3  # remembered, though its file is gone
     assert store.verify() == []
+
+
+def test_a_failure_is_remembered_until_the_next_success(store: DownloadStore) -> None:
+    def failure() -> FailedAttempt | None:
+        manifest = store.manifest("portal", "us-101/zip")
+        assert manifest is not None
+        return manifest.failure
+
+    error = NotFound("https://example.org/us-101.zip", 404)
+    store.note_failure(ZIP, error, now=NOW)
+    assert failure() == FailedAttempt(NOW, "NotFound", error.problem, error.fix)
+    assert store.held("portal", "us-101/zip") is None
+    assert store.resources("portal") == []  # never fetched
+
+    committed(store, b"rows")
+    assert failure() is None
+    later = NOW + timedelta(hours=1)
+    store.note_failure(ZIP, error, now=later)
+    held = store.held("portal", "us-101/zip")
+    assert held is not None
+    assert held.checked_at == NOW  # failing is not finding nothing newer
+    store.confirm(ZIP, now=later)
+    assert failure() is None
+
+
+def test_a_failure_that_nobody_minds_is_forgotten(store: DownloadStore) -> None:
+    never_had = Resource("portal", "other", "https://example.org/other")
+    committed(store, b"rows")
+    for resource in (ZIP, never_had):
+        store.note_failure(resource, NotFound(resource.url, 404), now=datetime.now(UTC))
+    store.sweep()
+    assert [manifest.failure is None for manifest in store.all_manifests()] == [False, False]
+    store.sweep(untouched_for=-1)
+    (left,) = store.all_manifests()
+    assert (left.key, left.failure, len(left.contents)) == ("us-101/zip", None, 1)
 
 
 def test_a_content_that_two_resources_share_stays_while_one_names_it(store: DownloadStore) -> None:

@@ -24,6 +24,8 @@ import aiohttp
 import pytest
 
 from ngsim_assets import runs
+from ngsim_assets.acquisition.sources import Resource
+from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.acquisition.transfer.breaker import Breakers
 from ngsim_assets.acquisition.transfer.errors import HostUnreachable
 from ngsim_assets.highway import (
@@ -160,6 +162,13 @@ def _stop_a_download(settings: Settings) -> Settings:
     return settings
 
 
+def _fail_a_download(settings: Settings) -> Settings:
+    resource = Resource("ngsim", "us-101/zip", "https://portal.example/view")
+    error = HostUnreachable("https://portal.example/view", "connection refused")
+    DownloadStore(settings.downloads).note_failure(resource, error, now=datetime.now(UTC))
+    return settings
+
+
 def _fill_gaps_otherwise(settings: Settings) -> Settings:
     return settings.model_copy(update={"gap_limit": 1.0})
 
@@ -177,6 +186,7 @@ def _fill_gaps_otherwise(settings: Settings) -> Settings:
         (_lose_the_incoming_folder, "incoming", "degraded", "not mounted"),
         (_stop_a_rollback, "rollbacks", "degraded", f"ngsim rollback '{KEY}' --to @-1"),
         (_stop_a_download, "downloads", "degraded", "ngsim.us-101.zip"),
+        (_fail_a_download, "downloads", "degraded", "failed last time: ngsim us-101/zip at 2"),
         (_fill_gaps_otherwise, "recordings", "degraded", KEY),
     ],
     ids=lambda value: getattr(value, "__name__", "").strip("_") or None,
@@ -195,8 +205,8 @@ def test_what_is_wrong_is_told(
     assert checks[name]["status"] == status, checks[name]
     assert told in checks[name]["detail"]
     assert code == (503 if status == "failing" else 200)
-    ready = {_lose_everything: 503, _spoil_a_log: 503}.get(make, 200)
-    assert _asked(spoilt, "/ready")[0] == ready
+    ready = make not in {_lose_everything, _spoil_a_log}
+    assert _asked(spoilt, "/ready")[0] == (200 if ready else 503)
 
 
 def test_a_folder_that_cannot_be_written_to(settings: Settings) -> None:

@@ -108,6 +108,18 @@ def test_without_the_portal_earlier_copies_are_used_and_it_says_so(
     (copy,) = (ngsim.data / "incoming" / "downloads").rglob("*.csv")
     assert copy.name == "i-80-api.csv"
 
+    failed = json.loads(ngsim("status", "--json")[0])["downloads"]["failed"]
+    assert {one["download"]: one["copy_is_kept"] for one in failed} == {
+        "ngsim i-80/api": True,
+        "ngsim us-101/api": False,
+    }
+    assert {one["error"] for one in failed} == {"ServerFailed"}
+    assert "downloads: degraded: failed last time: ngsim i-80/api at " in ngsim("status")[1]
+    portal.refusals = {}
+    ngsim("download", "i-80", "us-101", "--way", "api")
+    told = json.loads(ngsim("status", "--json")[0])["downloads"]
+    assert (told["status"], told["failed"], told["resources"]) == ("ok", [], 2)
+
 
 def test_what_there_is_is_listed_beside_what_is_held(
     ngsim: Ngsim, portal: FakePortal, monkeypatch: pytest.MonkeyPatch

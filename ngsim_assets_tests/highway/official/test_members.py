@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ngsim_assets.acquisition.store import require_file_name
+from ngsim_assets.acquisition.objects import require_file_name
 from ngsim_assets.highway.errors import CorruptArchive, NoDataInArchive
 from ngsim_assets.highway.official.members import choose, rows_of, unpack
 from ngsim_assets_tests.highway.deliveries import rows
