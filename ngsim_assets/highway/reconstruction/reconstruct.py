@@ -333,7 +333,9 @@ def reconstruct_stretches(
         a, b = start[k], start[k + 1]
         n = b - a
         # what is seen seldom pulls less; softened as much, the fit follows the same frequencies
-        share = _observed(state[a:b], seen) / n
+        observed = _observed(state[a:b], seen)
+        share = observed / n
+        fitted = n >= 3 and observed >= 2
         _moving(x[a:b], y[a:b], options.seconds, moves)
         main = _enter_both(x[a:b], y[a:b], seen, work, origin)
         liveliest = _HIGHEST / options.seconds
@@ -341,6 +343,10 @@ def reconstruct_stretches(
             if n < 3:
                 for i in range(n):
                     work[axis, 3, i] = (x if axis == _ACROSS else y)[a + i] - origin[axis]
+                continue
+            if observed < 2:  # one point tells of no speed: the vehicle stays where it was seen
+                for i in range(n):
+                    work[axis, 3, i] = work[axis, 0, i]
                 continue
             cutoff = options.cutoff
             if cutoff <= 0.0:
@@ -363,7 +369,7 @@ def reconstruct_stretches(
             limit[axis] = min(_FARTHEST, options.sigmas * max(options.least_sigma, sigma))
             # what white error of that size leaves in the fit: a mean over 1 / (2 f D) points
             wander[axis] = sigma * math.sqrt(2.0 * cutoff * options.seconds / share)
-        if n >= 3:
+        if fitted:
             _shape(work, n, stiffness, wander[_ALONG], options, still, s, scratch)
             for i in range(n):
                 far = abs(work[0, 0, i] - work[0, 3, i]) > limit[0]

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ngsim_assets.highway.reconstruction.filters import (
@@ -69,6 +69,8 @@ def _applied(step: Filter, rows: pl.DataFrame) -> pl.DataFrame:
 
 @settings(max_examples=40, deadline=None)
 @given(seeds, labels, st.sampled_from(list(permutations(range(3)))), st.integers(1, 3))
+# of three frames that belong together the last one alone has a position
+@example(seed=6865, label="robust_whittaker", order=(2, 0, 1), steps=1)
 def test_filters_join_in_any_order(
     seed: int, label: str, order: tuple[int, ...], steps: int
 ) -> None:
