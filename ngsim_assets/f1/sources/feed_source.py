@@ -105,7 +105,7 @@ class FeedSource(AsyncDataSource):
         looked: Description,
     ) -> Sequence[Artifact]:
         """The file of a topic that another ingestor fetched in this version; mostly none."""
-        if self.place.kind != "livetiming" or found.simulated or not looked.version:
+        if self.place.kind != "livetiming" or not looked.version:
             return ()
         url = f"{self.place.url_of(found)}/{part}{feed_lines.SUFFIX}"
         held = await in_thread(self._same, resource.key, url, looked.version)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ngsim_assets.acquisition.events import Observer
 from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
 from ngsim_assets.acquisition.results import IngestionResult
 from ngsim_assets.acquisition.sources import AsyncDataSource
@@ -100,6 +101,7 @@ def run(
     settings: Mapping[str, object] | None = None,
     *,
     times: int = 1,
+    observers: Sequence[Observer] = (),
 ) -> list[list[IngestionResult]]:
     """Results of the sources, of each time they are run against a server that is up meanwhile."""
 
@@ -108,7 +110,9 @@ def run(
             loaded = served.settings(data, **(settings or {}))
             results: list[list[IngestionResult]] = []
             for _ in range(times):
-                results.append(await AsyncETLPipeline(loaded).run(make(loaded)))
+                results.append(
+                    await AsyncETLPipeline(loaded, observers=observers).run(make(loaded))
+                )
                 served.seen.append(("", "end"))
             return results
 
