@@ -296,6 +296,15 @@ def _enter_both(x: Any, y: Any, seen: Any, work: Any, origin: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _leave(delivered: Any, origin: float, axis: Any) -> None:
+    """What cannot be fitted: one or two frames stay; one point tells of no speed, so that all
+    frames are where it is."""
+    n = len(delivered)
+    for i in range(n):
+        axis[3, i] = delivered[i] - origin if n < 3 else axis[0, i]
+
+
+@njit(cache=True, nogil=True)
 def reconstruct_stretches(
     first: int,
     last: int,
@@ -340,13 +349,8 @@ def reconstruct_stretches(
         main = _enter_both(x[a:b], y[a:b], seen, work, origin)
         liveliest = _HIGHEST / options.seconds
         for axis in (main, 1 - main):
-            if n < 3:
-                for i in range(n):
-                    work[axis, 3, i] = (x if axis == _ACROSS else y)[a + i] - origin[axis]
-                continue
-            if observed < 2:  # one point tells of no speed: the vehicle stays where it was seen
-                for i in range(n):
-                    work[axis, 3, i] = work[axis, 0, i]
+            if not fitted:
+                _leave((x if axis == _ACROSS else y)[a:b], origin[axis], work[axis])
                 continue
             cutoff = options.cutoff
             if cutoff <= 0.0:
