@@ -7,6 +7,7 @@ import hashlib
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,11 +136,19 @@ def test_a_connection_that_fails_only_gives_its_work_back(tmp_path: Path, kind: 
 
 
 class SlowToBegin:
-    """A good answer, after a while; to every connection but the first."""
+    """Good answers; to the second request only when there is a third, or after a while."""
+
+    def __init__(self) -> None:
+        self._requests = 0
+        self._third = asyncio.Event()
 
     async def befall(self, answer: Answer) -> Ending:
-        if answer.request.connection > 1:
-            await asyncio.sleep(0.5)
+        self._requests += 1
+        if self._requests > 2:
+            self._third.set()
+        elif self._requests == 2:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._third.wait(), 10)
         await answer.send(answer.good)
 
 
