@@ -191,7 +191,10 @@ class DataQualityReport(Document):
     partition: dict[str, str] = Field(description="Partition labels, outermost first.")
     summary: str = Field(description="The finding in one or two sentences.")
     raw_label: str = Field(default="As delivered", description="Heading of values before.")
-    cleaned_label: str = Field(default="Cleaned", description="Heading of values after.")
+    cleaned_label: str = Field(
+        default="Cleaned",
+        description="Heading of values after; empty where nothing is cleaned: one column then.",
+    )
     ratings: tuple[Rating, ...] = Field(
         default=(), description="Score of each stage with its parts."
     )
@@ -318,15 +321,17 @@ class DataQualityReport(Document):
         yield markdown_row(("**Score**", *scores))
 
     def _markdown_metrics(self, section: Section) -> Iterable[str]:
-        labels = (markdown(self.raw_label), markdown(self.cleaned_label))
+        labels = [markdown(label) for label in (self.raw_label, self.cleaned_label) if label]
         yield markdown_row(("metric", *labels, "unit", "limit", ""))
-        yield "|---|--:|--:|---|---|---|"
+        yield "|---|" + "--:|" * len(labels) + "---|---|---|"
         for metric in section.metrics:
             yield markdown_row(
                 (
                     markdown(metric.title),
-                    shown(metric.raw, metric.unit),
-                    shown(metric.cleaned, metric.unit),
+                    *(
+                        shown(part, metric.unit)
+                        for part in (metric.raw, metric.cleaned)[: len(labels)]
+                    ),
                     markdown(metric.unit),
                     markdown(limit_text(metric)),
                     verdict_text(metric),

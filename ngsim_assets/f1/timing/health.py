@@ -74,7 +74,7 @@ def health_of(
     if not everything:
         return FeedHealth("empty", None, None, ())
     first, last = min(everything), max(everything)
-    running = _running(sorted(statuses), last)
+    running = running_spans(sorted(statuses), last)
     if not running:
         return FeedHealth("never_started", first, last, ())
     over = any(status in _OVER for _, status in statuses)
@@ -89,8 +89,11 @@ def health_of(
     return FeedHealth("complete" if over else "cut_off", first, last, tuple(silences))
 
 
-def _running(statuses: Iterable[tuple[int, str]], last: int) -> list[tuple[int, int]]:
-    """Spans in which the session was under way."""
+def running_spans(statuses: Iterable[tuple[int, str]], last: int) -> list[tuple[int, int]]:
+    """Spans in which the session was under way, of times and statuses in their order.
+
+    `last` ends the span that no status ended.
+    """
     spans: list[tuple[int, int]] = []
     since: int | None = None
     for time, status in statuses:
