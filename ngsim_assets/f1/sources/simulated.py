@@ -21,13 +21,17 @@ from ngsim_assets.f1.origin import SourceKind
 from ngsim_assets.f1.reading.feed_lines import SUFFIX
 from ngsim_assets.f1.sessions import of_feed
 from ngsim_assets.f1.simulate import feed_files, simulate
-from ngsim_assets.f1.simulation.scenario import Scenario, introduction
+from ngsim_assets.f1.simulation.scenario import SIMULATED, Scenario, introduction
 from ngsim_assets.f1.sources.archive import lines_of
 from ngsim_assets.f1.sources.places import Found, Parts
+from ngsim_assets.f1.timing.folding import at
 from ngsim_assets.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from ngsim_assets.acquisition.session import Session
+
+_SESSIONS = 5
+"""Of a meeting, in a schedule; the last one is the race."""
 
 Span = tuple[int, int]
 """Of telemetry: from and to, ms since the start of the feed."""
@@ -70,8 +74,7 @@ class Simulated:
         files = await self._files(found)
         if f"{part}{SUFFIX}" not in files:
             return None
-        told = f"{self._scenarios[str(found.key)]!r} {self._telemetry} {__version__}"
-        return Description(version=f"simulated-{hashlib.sha256(told.encode()).hexdigest()[:16]}")
+        return Description(version=version_of(self._scenarios[str(found.key)], self._telemetry))
 
     async def take(
         self,
@@ -101,6 +104,43 @@ def found_in(scenario: Scenario) -> Found:
     return Found.of(of_feed(introduction(scenario)[0].content, f"simulated://{scenario.session}"))
 
 
+def version_of(scenario: Scenario, telemetry: Span | None = None) -> str:
+    """Differs wherever the files of a session differ."""
+    told = f"{scenario!r} {telemetry} {__version__}"
+    return f"simulated-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def path_of(scenario: Scenario) -> str:
+    """Where an archive has the session, by the names and dates that FastF1 builds paths of."""
+    key = scenario.session
+    return f"{key.date.year}/{key.date}_{scenario.meeting}/{key.date}_Race".replace(" ", "_")
+
+
+def schedule_of(scenarios: Sequence[Scenario]) -> dict[str, Json]:
+    """The season of simulated sessions, as FastF1 reads it: each column a value per event."""
+    events: list[dict[str, Json]] = []
+    for number, scenario in enumerate(scenarios, start=1):
+        told = introduction(scenario)[0].content
+        start, offset = str(at(told, "StartDate")), str(at(told, "GmtOffset"))
+        event: dict[str, Json] = {
+            "round_number": number,
+            "country": SIMULATED,
+            "location": at(told, "Meeting", "Location"),
+            "official_event_name": scenario.meeting,
+            "event_date": start,
+            "event_name": scenario.meeting,
+            "gmt_offset": offset[:-3] if offset.startswith("-") else f"+{offset[:-3]}",
+            "event_format": "conventional",
+        }
+        for place in range(1, 6):
+            last = place == _SESSIONS
+            event[f"session{place}"] = "Race" if last else None
+            event[f"session{place}_date"] = start if last else None
+        events.append({**event, "f1_api_support": True})
+    columns = events[0] if events else {}
+    return {name: {str(row): event[name] for row, event in enumerate(events)} for name in columns}
+
+
 def write_archive(
     root: Path, scenarios: Sequence[Scenario], *, telemetry: Span | None = None
 ) -> None:
@@ -110,11 +150,12 @@ def write_archive(
         told = introduction(scenario)[0].content
         if not isinstance(told, dict):
             continue
-        folder = root / str(told["Path"])
+        folder = root / path_of(scenario)
         for name, body in _files(scenario, telemetry).items():
             write_atomically(folder / name, body)
         meeting = told["Meeting"]
         session = {key: value for key, value in told.items() if key != "Meeting"}
+        session["Path"] = f"{path_of(scenario)}/"
         listed: Json = {**meeting, "Sessions": [session]} if isinstance(meeting, dict) else {}
         seasons.setdefault(scenario.start.year, []).append(listed)
     for year, meetings in seasons.items():

@@ -16,7 +16,7 @@ from ngsim_assets.f1.sources.errors import NotASeason, SeasonNotThere
 from ngsim_assets.f1.sources.feed_source import FeedSource, SessionFile, readings
 from ngsim_assets.f1.sources.places import Wanted
 from ngsim_assets.f1.sources.safety_car import SafetyCarIngestor
-from ngsim_assets.f1.sources.simulated import Simulated, write_archive
+from ngsim_assets.f1.sources.simulated import Simulated, path_of, write_archive
 from ngsim_assets.f1.sources.telemetry import TelemetryIngestor
 from ngsim_assets.f1.sources.timing import TIMING, TimingIngestor
 from ngsim_assets.settings import Settings
@@ -26,7 +26,7 @@ SCENARIO = Scenario(laps=3, cars=4, seed=5)
 SPAN = (600_000, 615_000)
 KEY = str(SCENARIO.session)
 WANTED = Wanted(years=(2026,))
-FOLDER = f"/static/simulated/{KEY}"
+FOLDER = f"/static/{path_of(SCENARIO)}"
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,8 @@ def test_a_simulated_place_gives_the_bytes_that_the_served_one_gives(
 def test_a_missing_topic_and_a_missing_session_are_known_and_no_failures(tmp_path: Path) -> None:
     other = Scenario(laps=2, cars=2, seed=6, circuit="monaco")
     write_archive(tmp_path / "tree", [SCENARIO, other])
-    folder = tmp_path / "tree" / "simulated"
-    (folder / KEY / "TimingAppData.jsonStream").unlink()
-    for path in (folder / str(other.session)).iterdir():
+    (tmp_path / "tree" / path_of(SCENARIO) / "TimingAppData.jsonStream").unlink()
+    for path in (tmp_path / "tree" / path_of(other)).iterdir():
         path.unlink()
     served = Served(tmp_path / "tree")
     (first,), (second,) = run(served, tmp_path / "data", timing, times=2)
@@ -132,7 +131,7 @@ def test_a_missing_topic_and_a_missing_session_are_known_and_no_failures(tmp_pat
 
 def test_a_topic_that_comes_later_is_fetched_then(tmp_path: Path) -> None:
     write_archive(tmp_path / "tree", [SCENARIO])
-    path = tmp_path / "tree" / "simulated" / KEY / "LapCount.jsonStream"
+    path = tmp_path / "tree" / path_of(SCENARIO) / "LapCount.jsonStream"
     body = path.read_bytes()
     path.unlink()
     run(Served(tmp_path / "tree"), tmp_path / "data", timing)
@@ -157,7 +156,7 @@ def test_seasons_that_are_not_listed_are_told_and_the_others_come(
 
 def test_a_session_may_be_named_by_its_path(tree: Path, tmp_path: Path) -> None:
     def make(settings: Settings) -> list[TimingIngestor]:
-        wanted = Wanted(paths=(f"simulated/{KEY}/",))
+        wanted = Wanted(paths=(f"{path_of(SCENARIO)}/",))
         return [TimingIngestor(settings, Archive(settings, wanted))]
 
     ((result,),) = run(Served(tree), tmp_path, make)
