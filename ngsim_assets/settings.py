@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     pushgateway: str = Field(
         "", description="URL of a Prometheus Pushgateway that gets the metrics; empty: none."
     )
+    postgres_dsn: SecretStr | None = Field(
+        None, description="PostgreSQL server that gets tables too; unset: none. Never logged."
+    )
     disk_reserve: int = Field(
         2 * 2**30, ge=0, description="Free bytes under which the disk counts as unhealthy."
     )
