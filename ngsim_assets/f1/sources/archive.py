@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ngsim_assets.acquisition.session import Session
 
 _LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*\d{1,3}:\d\d:\d\d")
+_FIRST = "SessionInfo"
 _SERVICE = "the archive of the live timing"
 
 
@@ -45,6 +46,7 @@ class Archive:
     def __init__(self, settings: Settings, wanted: Wanted) -> None:
         self._root = settings.f1_archive.rstrip("/")
         self._wanted = wanted
+        self._absent: set[str] = set()
 
     async def sessions(self, session: Session) -> AsyncIterator[Found]:
         """The wanted sessions of every season, then those that are named by their path."""
@@ -80,13 +82,22 @@ class Archive:
     async def look(
         self, session: Session, resource: Resource, found: Found, part: str
     ) -> Description | None:
-        """What the server says of the file of a topic; None if it has none."""
-        if found.path is None:
+        """What the server says of the file of a topic; None if it has none.
+
+        A session of the archive always has SessionInfo: where that is missing, the others are not
+        asked for.
+        """
+        if found.path is None or (part != _FIRST and found.path in self._absent):
             return None
         try:
-            return await session.look(resource, self._file(found, part))
+            looked = await session.look(resource, self._file(found, part))
         except (NotFound, AccessRefused):
+            if part == _FIRST:
+                self._absent.add(found.path)
             return None
+        if part == _FIRST:
+            self._absent.discard(found.path)
+        return looked
 
     async def take(
         self,
@@ -117,15 +128,15 @@ class Archive:
 
     async def _named(self, session: Session, path: str) -> Found | None:
         """The session at `path`, as its own SessionInfo describes it; None if there is none."""
-        url = f"{self._root}/{path}/SessionInfo{SUFFIX}"
+        url = f"{self._root}/{path}/{_FIRST}{SUFFIX}"
         try:
             page = await session.get(Resource(session.source, f"info/{path}", url), url)
         except (NotFound, AccessRefused):
             return None
         lines = page.body.splitlines(keepends=True)
-        info = of_messages(read_lines(lines, path, "SessionInfo", url).messages)
+        info = of_messages(read_lines(lines, path, _FIRST, url).messages)
         if info is None:
-            raise SessionUnknown(url, "no SessionInfo in it")
+            raise SessionUnknown(url, f"no {_FIRST} in it")
         found = Found.of(info)
         return Found(found.key, found.start, found.end, found.circuit, path, found.number)
 

@@ -127,6 +127,8 @@ def test_a_missing_topic_and_a_missing_session_are_known_and_no_failures(tmp_pat
     assert files[KEY].missing == ("TimingAppData",)
     assert not files[str(other.session)].available
     assert any(str(other.session) in text for text in second.warnings)
+    heads = [path for method, path in served.seen if method == "HEAD" and path_of(other) in path]
+    assert [path.rpartition("/")[2] for path in heads] == ["SessionInfo.jsonStream"] * 2
 
 
 def test_a_topic_that_comes_later_is_fetched_then(tmp_path: Path) -> None:

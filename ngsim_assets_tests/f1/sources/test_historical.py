@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
 from ngsim_assets.acquisition.transfer.errors import ServerFailed
 from ngsim_assets.f1.errors import NotAFeed
 from ngsim_assets.f1.simulate import Scenario, simulate
@@ -140,6 +141,33 @@ def test_an_archive_that_fails_is_no_session_that_is_not_there(
     assert result.status == "failed"
     assert {type(error) for error in result.errors} == {ServerFailed}
     assert reader.asked == []
+
+
+def test_a_season_that_is_cancelled_leaves_no_process(
+    served: Served, reader: type[Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def never(self: Reader, asked: Mapping[str, object], session: str) -> dict[str, object]:
+        begun.set()
+        await asyncio.sleep(60)
+        return {}
+
+    monkeypatch.setattr(reader, "ask", never)
+
+    async def scene() -> None:
+        async with served.serving():
+            settings = served.settings(tmp_path / "data")
+            pipeline = AsyncETLPipeline(settings)
+            running = asyncio.create_task(pipeline.run(season()(settings)))
+            await begun.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert pipeline.results[0].status == "cancelled"
+
+    asyncio.run(scene())
+    assert reader.open == 0
 
 
 @pytest.mark.parametrize(
