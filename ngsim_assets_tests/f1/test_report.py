@@ -20,9 +20,13 @@ from ngsim_assets.f1.clock import clock_of
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.plots import PICTURES, lap_times, session_figures
+from ngsim_assets.f1.reading import openf1
+from ngsim_assets.f1.reading.messages import Message
 from ngsim_assets.f1.reading.recordings import read_file
 from ngsim_assets.f1.report import session_report
+from ngsim_assets.f1.sessions import of_messages
 from ngsim_assets.f1.simulate import SimulatedSession
+from ngsim_assets.f1.timing.openf1 import tables_of_openf1
 from ngsim_assets.f1.timing.session import fold_session
 from ngsim_assets.quality import report as documents
 from ngsim_assets.quality.drawing import REPORT, rgb
@@ -207,3 +211,29 @@ def test_a_real_recording_has_telemetry_and_no_session(f1_data: Path) -> None:
     assert drawn == ["track-status", "telemetry-rate", "weather"]
     assert scans.telemetry is not None
     assert scans.telemetry.select(pl.len()).collect().item() == 72_340
+
+
+def test_a_real_practice_out_of_openf1(f1_data: Path) -> None:
+    messages: list[Message] = []
+    for path in sorted(f1_data.glob("openf1/spain_*.json")):
+        endpoint = openf1.endpoint_of(path.name) or ""
+        messages += openf1.read_file(path, "s", endpoint, name=path.name).messages
+    info = of_messages(messages)
+    assert info is not None
+    origin = Origin(info.key, "openf1")
+    tables, account = tables_of_openf1(messages, origin)
+    scans = scans_of(origin, messages, tables, unfolded=account.aside)
+    metrics = assess(info.key, scans)
+    report = session_report(metrics, info.key, ORIGIN, figures=session_figures(scans))
+    assert [figure.name for figure in report.figures] == ["lap-times", "track-status", "weather"]
+    assert report.failed == ()
+    # one lap ends before it starts, and is refused
+    assert report.ratings[0].score == pytest.approx(98.6, abs=0.3)
+    rows = metrics.select("metric", "subject", "value").iter_rows()
+    values = {(metric, subject): value for metric, subject, value in rows}
+    assert values["laps", ""] == 585
+    assert values["session_over", ""] == 1
+    assert values["weather_coverage", ""] == 100
+    assert values["longest_silence", "openf1/weather"] == pytest.approx(60, abs=0.5)
+    # a practice of an hour
+    assert values["longest_silence", "openf1/sessions"] == pytest.approx(3600, abs=1)

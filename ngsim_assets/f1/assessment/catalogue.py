@@ -195,7 +195,7 @@ def _neutralisations() -> Section:
                 "phases_in_status",
                 "Phases that the track status tells",
                 "%",
-                "Phases whose evidence is the status, of all.",
+                "Phases whose evidence is the status, of all; null where the feed has no status.",
                 ("at least", 100.0, "all 20 phases of ten real sessions"),
             ),
             _metric(

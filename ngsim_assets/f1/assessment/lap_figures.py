@@ -55,9 +55,12 @@ def of_neutralisations(scans: SessionScans) -> Figures:
     """How far status, race control and lap times tell of the same phases."""
     told = scans.neutralisations.select("evidence", "confirmed", "seen_in_laps").collect()
     of = told["evidence"]
+    has_status = scans.track_status.select(pl.len() > 0).collect().item()
     return {
         ("phases", ""): told.height,
-        ("phases_in_status", ""): percent(int((of == "status").sum()), told.height),
+        ("phases_in_status", ""): percent(int((of == "status").sum()), told.height)
+        if has_status
+        else None,
         ("phases_confirmed", ""): _share(told["confirmed"]),
         ("phases_seen_in_laps", ""): _share(told["seen_in_laps"]),
         ("phases_only_in_laps", ""): int((of == "lap_times").sum()),

@@ -95,7 +95,9 @@ _OVER = ("Finished", "Finalised", "Ends")
 def running(scans: SessionScans) -> Running:
     """When the session ran, by its status; until the last message where no status ended it."""
     status = scans.session_status.select("session_time_ms", "timestamp", "status").collect()
-    of_feed = status["session_time_ms"].count() > 0
+    # rows of a service may have UTC only, where their tables have both
+    heard = scans.messages.select(pl.col("session_time_ms").count()).collect().item()
+    of_feed = heard > 0 and status["session_time_ms"].count() == status.height
     zero = _zero(scans.messages) if of_feed else 0
     known = Running(of_feed, (), told=False, over=False, zero=zero)
     if status.is_empty():

@@ -11,7 +11,7 @@ import polars as pl
 
 from ngsim_assets.f1.assess import SessionScans
 from ngsim_assets.f1.clock import SessionClock, clock_of
-from ngsim_assets.f1.neutralisations.evidence import of_messages
+from ngsim_assets.f1.neutralisations.evidence import of_tables
 from ngsim_assets.f1.neutralisations.table import neutralisations
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading import feed_lines
@@ -51,7 +51,8 @@ def scans_of(
     weather = validated_weather(tables.weather, circuit=None, now=NOW)
     status = validated_track_status(tables.track_status, now=NOW)
     told = validated_race_control(tables.race_control, now=NOW)
-    found = neutralisations(origin.session, of_messages(messages, laps.valid))
+    known = of_tables(status.valid, told.valid, tables.session_status, laps.valid)
+    found = neutralisations(origin.session, known)
     cars, places = car_data(placed, origin), positions(placed, origin)
     return SessionScans(
         messages=raw_messages(placed, origin).lazy(),

@@ -165,6 +165,16 @@ def test_silence_is_counted_while_the_session_runs(
     assert silent["passed"].item() is False
 
 
+def test_messages_of_a_service_that_has_utc_only_tell_the_same(
+    session: SimulatedSession, scans: SessionScans, metrics: pl.DataFrame
+) -> None:
+    utc_only = scans.messages.with_columns(session_time_ms=pl.lit(None, pl.Int64))
+    values, again = _values(metrics), _again(session, replace(scans, messages=utc_only))
+    # a clock of the feed is exact to a millisecond or so
+    for key, value in values.items():
+        assert again[key] == pytest.approx(value, abs=0.002), key
+
+
 def test_a_feed_that_is_cut_off_says_so(session: SimulatedSession, scans: SessionScans) -> None:
     going_on = scans.session_status.filter(pl.col("status").is_in(["Inactive", "Started"]))
     values = _again(session, replace(scans, session_status=going_on))
