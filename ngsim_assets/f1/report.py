@@ -93,7 +93,7 @@ def _section(section: Section, values: _Values, kind: Kind) -> Section:
 def _in_order(told: tuple[str, Measurement]) -> tuple[int, str]:
     """Cars by number, everything else by name."""
     subject = told[0]
-    return (int(subject), "") if subject.isdigit() else (0, subject)
+    return (int(subject), "") if subject.isdecimal() else (0, subject)
 
 
 def _summary(values: _Values) -> str:
@@ -103,7 +103,7 @@ def _summary(values: _Values) -> str:
 
     messages = (
         f"{of('messages', 'messages')} messages, {of('set_aside', 'items')} lines or messages set "
-        f"aside; {of('phases', 'phases')} neutralisations."
+        f"aside; neutralisations: {of('phases', 'phases')}."
     )
     laps = values.get("laps", {}).get("")
     if laps is None or not laps.value:
