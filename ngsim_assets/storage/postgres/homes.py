@@ -70,6 +70,11 @@ class Home:
         """Columns that are no part of the key."""
         return tuple(name for name in self.forms if name not in self.key)
 
+    @property
+    def within_partition(self) -> tuple[str, ...]:
+        """Columns that tell rows of one partition apart."""
+        return tuple(name for name in self.key if name not in self.table.identity) or self.key
+
     def within(self, partition: Mapping[str, str]) -> tuple[psycopg.sql.Composable, list[str]]:
         """The condition that a row is of a partition, and the parameters of it."""
         from psycopg import sql
@@ -292,11 +297,13 @@ def _described(home: Home) -> dict[str, dict[str, str]]:
     return found
 
 
-def names(columns: Sequence[str]) -> psycopg.sql.Composed:
-    """Columns as a list inside a statement."""
+def names(columns: Sequence[str], of: str = "") -> psycopg.sql.Composed:
+    """Columns as a list inside a statement, each behind the name of its table if one is given."""
     from psycopg import sql
 
-    return sql.SQL(", ").join(sql.Identifier(name) for name in columns)
+    return sql.SQL(", ").join(
+        sql.Identifier(of, name) if of else sql.Identifier(name) for name in columns
+    )
 
 
 def _sql(text: str) -> psycopg.sql.SQL:

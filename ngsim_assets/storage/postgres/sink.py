@@ -3,8 +3,8 @@
 Belongs here: batches, what becomes of a partition's rows. Does not belong here: connections
 (connecting.py), columns (homes.py, forms.py), what is compared (comparing.py).
 
-A batch is sent by COPY into a temporary table, then brought in by one INSERT ... ON CONFLICT that
-touches only rows that differ; into a partition without rows it is sent straight. A ledger gets the
+A batch is sent by COPY into a temporary table, then brought in by one INSERT ... ON CONFLICT of
+the rows that differ; into a partition without rows it is sent straight. A ledger gets the
 batch's id in the same transaction. A writer that dies, a connection that is cut: the partition
 has its old rows or its new ones.
 """
@@ -20,8 +20,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 import polars as pl
 from pydantic import SecretStr
 
-from ngsim_assets.storage.errors import InvalidPartition, SchemaMismatch
 from ngsim_assets.storage.postgres import forms
+from ngsim_assets.storage.postgres.checking import (
+    check_columns,
+    check_membership,
+    check_partition,
+)
 from ngsim_assets.storage.postgres.comparing import Comparison, compare
 from ngsim_assets.storage.postgres.connecting import Server
 from ngsim_assets.storage.postgres.errors import BadIdentity, RowsRefused
@@ -122,7 +126,7 @@ class PostgresSink:
             again: write a batch that the ledger has already, after rows were changed by hand.
         """
         home = self._home(table)
-        _check_partition(table, partition)
+        check_partition(table, partition)
         batch = _Batch(home, dict(partition), self._slices(home, partition, rows), replaces)
         name = batch.name(version)
         return self._server.attempt(
@@ -137,7 +141,7 @@ class PostgresSink:
     ) -> Comparison:
         """Whether a partition has exactly these rows; at most `sample` keys of each difference."""
         home = self._home(table)
-        _check_partition(table, partition)
+        check_partition(table, partition)
         slices = self._slices(home, partition, rows)
         return self._server.attempt(
             table.name,
@@ -161,9 +165,9 @@ class PostgresSink:
     def _slices(self, home: Home, partition: Mapping[str, str], rows: Rows) -> Slices:
         def slices() -> Iterator[pl.DataFrame]:
             for frame in (rows,) if isinstance(rows, pl.DataFrame) else rows():
-                _check_columns(home.table, frame)
+                check_columns(home.table, frame)
                 for part in frame.iter_slices(self._slice_rows):
-                    _check_membership(home.table, partition, part)
+                    check_membership(home.table, partition, part)
                     yield forms.sent(home.table.name, home.forms, part)
 
         return slices
@@ -248,10 +252,9 @@ def _write(
         )
         rows = _copy(connection, stage, batch, name, version)
         # refuses two rows of one key, also where both are as the row that is there
-        connection.execute(
-            sql.SQL("CREATE UNIQUE INDEX ON {} ({})").format(stage, names(batch.home.key))
-        )
-        connection.execute(sql.SQL("ANALYZE {}").format(stage))
+        key = names(batch.home.within_partition)
+        connection.execute(sql.SQL("CREATE UNIQUE INDEX ON {} ({})").format(stage, key))
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(stage, key))
         deleted = _delete_gone(connection, server, batch, stage) if batch.replaces else 0
         inserted, changed = _bring_in(connection, server, batch.home, stage)
     written = Written(name, False, rows, inserted, changed, deleted)
@@ -329,23 +332,36 @@ def _bring_in(
     """Rows inserted and rows changed."""
     from psycopg import sql
 
-    columns = names(tuple(home.forms))
+    place = server.table(home.table.name)
     clash = sql.SQL("DO NOTHING")
     if home.values:
-        # IS DISTINCT FROM: null equals null, and a row that is as it should be stays untouched
-        clash = sql.SQL("DO UPDATE SET {} WHERE ({}) IS DISTINCT FROM ({})").format(
+        clash = sql.SQL("DO UPDATE SET {}").format(
             sql.SQL(", ").join(
                 sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in home.values
-            ),
-            sql.SQL(", ").join(sql.Identifier("home", name) for name in home.values),
-            sql.SQL(", ").join(sql.Identifier("excluded", name) for name in home.values),
+            )
         )
+    # rows that are as they should be are left out before the INSERT, which locks what it meets;
     # xmax is 0 in a row that this statement made, its own number in one that it changed
     statement = sql.SQL(
-        "WITH done AS (INSERT INTO {} AS home ({}) SELECT {} FROM {} ON CONFLICT ({}) {}"
-        " RETURNING home.xmax = 0 AS is_new)"
+        "WITH done AS (INSERT INTO {place} AS home ({columns}) SELECT {sent} FROM {stage} AS stage"
+        " LEFT JOIN {place} AS there ON {same}"
+        " WHERE there.{first} IS NULL OR ({given}) IS DISTINCT FROM ({found})"
+        " ON CONFLICT ({key}) {clash} RETURNING home.xmax = 0 AS is_new)"
         " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM done"
-    ).format(server.table(home.table.name), columns, columns, stage, names(home.key), clash)
+    ).format(
+        place=place,
+        columns=names(tuple(home.forms)),
+        sent=names(tuple(home.forms), "stage"),
+        stage=stage,
+        same=sql.SQL(" AND ").join(
+            sql.SQL("stage.{0} = there.{0}").format(sql.Identifier(name)) for name in home.key
+        ),
+        first=sql.Identifier(home.key[0]),
+        given=names(home.values or home.key, "stage"),
+        found=names(home.values or home.key, "there"),
+        key=names(home.key),
+        clash=clash,
+    )
     row = connection.execute(statement).fetchone()
     return (0, 0) if row is None else (row[0], row[1])
 
@@ -368,27 +384,3 @@ def _record(
     ).format(ledger)
     counts = [done.rows, done.inserted, done.changed, done.deleted]
     connection.execute(entry, [*place, done.batch, version, batch.replaces, *counts])
-
-
-def _check_partition(table: Table, partition: Mapping[str, str]) -> None:
-    if set(partition) != set(table.identity):
-        raise InvalidPartition(table.name, partition, "does not name the identity columns")
-
-
-def _check_columns(table: Table, rows: pl.DataFrame) -> None:
-    faults = [f"no column {name}" for name in table.schema if name not in rows.columns]
-    faults += [f"unknown column {name}" for name in rows.columns if name not in table.schema]
-    faults += [
-        f"column {name} is {dtype}, not {table.schema[name]}"
-        for name, dtype in rows.schema.items()
-        if name in table.schema and dtype != table.schema[name]
-    ]
-    if faults:
-        raise SchemaMismatch(table.name, faults)
-
-
-def _check_membership(table: Table, partition: Mapping[str, str], rows: pl.DataFrame) -> None:
-    for name, value in partition.items():
-        belongs = rows.get_column(name).cast(pl.String) == value
-        if not belongs.fill_null(False).all():
-            raise InvalidPartition(table.name, partition, f"rows have another {name}")
