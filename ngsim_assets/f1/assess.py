@@ -36,8 +36,8 @@ def assess(
 ) -> pl.DataFrame:
     """Every metric of one session and its score, in the columns of `f1_quality_metrics`.
 
-    A metric that has nothing to measure (no telemetry, no laps) is null, or has no row for a
-    subject that is not there. Telemetry that is not given is not there.
+    A metric that has nothing to measure (no telemetry, no laps) is null; one of cars, topics or
+    codes has no row for a subject that is not there.
 
     Args:
         rules: those that judged the tables, by table; by default those of validation_rules.py.

@@ -173,6 +173,12 @@ def test_what_is_not_there_is_not_drawn(session: SimulatedSession, scans: Sessio
     told = session_report(assess(key, bare), key, ORIGIN)
     assert "No lap was told" in told.summary
     assert "Pictures" not in told.to_html()
+    # what a score leaves out has its title all the same
+    assert all(told.metric(criterion.metric) for criterion, _ in told.rated)
+    bridged = told.metric("telemetry_bridged:f1_telemetry")
+    assert bridged is not None
+    assert bridged.raw is not None
+    assert bridged.raw.value is None
 
 
 def test_the_drawing_library_is_loaded_only_to_draw() -> None:

@@ -23,12 +23,24 @@ _FLAGGED = (
     "f1_telemetry",
     "f1_positions",
 )
+_OF_TABLES = (
+    "telemetry_rows",
+    "telemetry_rate",
+    "telemetry_coverage",
+    "telemetry_gap_p99",
+    "telemetry_bridged",
+    "telemetry_longest_gap",
+)
 
 
 def of_telemetry(scans: SessionScans, ran: Running) -> Figures:
     """Rates and gaps of each table of telemetry, and of each car in car data."""
-    figures: Figures = {}
     tables = (("f1_telemetry", scans.telemetry), ("f1_positions", scans.positions))
+    figures: Figures = {
+        (metric, table): 0 if metric == "telemetry_rows" else None
+        for table, _ in tables
+        for metric in _OF_TABLES
+    }
     for table, scan in ((table, scan) for table, scan in tables if scan is not None):
         moments = scan.select("driver_number", "timestamp").collect()
         cars = rates(moments)
