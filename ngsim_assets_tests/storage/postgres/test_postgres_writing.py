@@ -138,6 +138,28 @@ def test_a_connection_cut_in_the_middle_is_opened_again_and_the_batch_written_on
     assert times() == [("one", 1.0, 8_000)]
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(
+    sink: PostgresSink, monkeypatch: pytest.MonkeyPatch, times: Callable[[], object], replaces: bool
+) -> None:
+    sink.prepare(LAPS, KEY)
+    server = sink._server
+    once = server._once
+    calls = count()
+
+    def deaf(table: str, work: Callable[[psycopg.Connection], object]) -> object:
+        answer = once(table, work)
+        if next(calls) == 0:
+            server.close()
+            raise ConnectionLost(server.host)
+        return answer
+
+    monkeypatch.setattr(server, "_once", deaf)
+    done = sink.write(LAPS, PARTITION, laps(10), replaces=replaces)
+    assert (done.repeated, done.inserted, next(calls)) == (True, 10, 2)
+    assert times() == [("one", 90.0, 10)]
+
+
 def test_a_connection_that_is_cut_each_time_leaves_the_old_rows(
     server: str, schema: str, console: psycopg.Connection, times: Callable[[], object]
 ) -> None:
