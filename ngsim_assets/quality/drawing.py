@@ -7,6 +7,9 @@ Figures are made without pyplot and without changing matplotlib's settings, so s
 can draw at once. Equal input gives equal bytes: no dates, no names of software in the files.
 """
 
+# matplotlib's stubs leave half of what it takes unknown
+# pyright: standard
+
 from __future__ import annotations
 
 import io
