@@ -30,7 +30,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from ngsim_assets.errors import NgsimAssetsError
 
@@ -167,7 +167,11 @@ def misused(error: BaseException, show: Callable[[], object]) -> int:
 
 def file_progress() -> Progress:
     """A progress display for bytes of files: rate, share, time left."""
-    return _progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    # figures that are cut tell nothing: on a narrow terminal the name gives way
+    figures = (DownloadColumn, TransferSpeedColumn, TimeRemainingColumn)
+    return _progress(
+        BarColumn(), *(figure(table_column=Column(no_wrap=True)) for figure in figures)
+    )
 
 
 def step_progress() -> Progress:

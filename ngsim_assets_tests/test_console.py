@@ -30,3 +30,14 @@ def test_nothing_is_cut_off(
     assert "member" not in words  # nothing is said there
     if width >= 80:
         assert max(map(len, told.splitlines())) <= width
+
+
+def test_figures_of_progress_are_whole_on_a_narrow_terminal() -> None:
+    progress = console.file_progress()
+    name = "us-101/zip US-101-LosAngeles-CA.zip"
+    progress.add_task(name, total=306_900_000, completed=27_900_000)
+    narrow = Console(width=60)
+    with narrow.capture() as drawn:
+        narrow.print(progress.get_renderable())
+    assert "27.9/306.9 MB ? -:--:--" in drawn.get()
+    assert drawn.get().count("\n") == 1

@@ -219,5 +219,5 @@ def _download_faults(path: Path) -> Iterator[Fault]:
     damage = damage_of(path)
     if damage is not None:
         problem = f"its SHA-256 is not the one it is named for: {damage.found}"
-        fix = f"rm -r {path.parent}; run the ngsim download that brought it again"
+        fix = f"rm -r {path.parent}; run the ngsim download that brought it, with --again"
         yield Fault(DOWNLOADS, "", path, problem, fix)

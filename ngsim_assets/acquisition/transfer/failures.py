@@ -95,12 +95,15 @@ def within_the_body(
 
 
 def _why(error: OSError) -> str:
-    """The operating system's word for it; one of several addresses that failed stands for all."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
+    """The operating system's word for it; one of several addresses that failed stands for all.
+
+    What OpenSSL numbers is no number of the operating system: its 1 would read as EPERM.
+    """
     inner = getattr(error, "os_error", None)
     if isinstance(inner, ssl.SSLError):
         return (inner.reason or "").replace("_", " ").lower() or "no reason is known"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
     if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
         return os.strerror(inner.errno)
     return "no reason is known"
