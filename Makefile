@@ -21,9 +21,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: setup ## simulate a US-101 recording, run the whole graph on it, print where the report is
 	$(BIN)/ngsim demo
 
-# three on two cores: one of them waits for a real daemon for most of the time
 test: setup ## every test
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 2
 
 dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	$(BIN)/ngsim init

@@ -45,6 +45,9 @@ async def taken(buffer: TelemetryBuffer, seconds: float = 0.0) -> list[pl.DataFr
     return frames
 
 
+PATIENCE = 300.0  # s, on a machine that has much else to do
+
+
 def stream(
     items: AsyncIterator[Item], through: TelemetryStream, seconds: float = 0.0
 ) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
@@ -98,7 +101,7 @@ def test_a_recording_that_does_not_tell_its_session_wants_a_name(tmp_path: Path)
 
 def test_a_stream_becomes_batches_with_every_row_of_the_truth(recording: Path) -> None:
     origin = Origin(SCENARIO.session, "signalr", simulated=True)
-    through = TelemetryStream(origin, bounds=Bounds(batch_rows=100))
+    through = TelemetryStream(origin, bounds=Bounds(batch_rows=100, patience=PATIENCE))
     cars, places = stream(replayed(recording, str(SCENARIO.session)), through)
     truth = simulate(SCENARIO, telemetry=SPAN).telemetry
     assert truth is not None
@@ -164,7 +167,8 @@ def test_the_real_recording_streams_without_a_loss(f1_data: Path, tmp_path: Path
     ((result,),) = run(Served(), tmp_path, make)
     (artifact, _) = result.artifacts
     assert (artifact.rows, artifact.bytes) == (2116, path.stat().st_size)
-    through = TelemetryStream(Origin(readings(result.artifacts)[0].key, "signalr"))
+    origin = Origin(readings(result.artifacts)[0].key, "signalr")
+    through = TelemetryStream(origin, bounds=Bounds(patience=PATIENCE))
     cars, places = stream(replayed(artifact.path, MEXICO), through)
     account = through.account
     assert (account.messages, account.telemetry, account.dropped) == (2116, 1904, 0)
