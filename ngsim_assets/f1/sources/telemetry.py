@@ -32,6 +32,10 @@ TELEMETRY: Final = Parts(
     endpoints=("sessions", "drivers", "car_data", "location"),
 )
 
+_MOST = 250
+"""Messages handed on together at most: a message has up to six moments of a car, and a buffer has
+room for 3,600, however fast a recording is read."""
+
 _TOGETHER = 0.25
 """Seconds of a stream that are decoded together."""
 
@@ -95,7 +99,7 @@ class TelemetryStream:
         try:
             async for item in items:
                 self._take(item, waiting)
-                if self._clock.now() - since >= _TOGETHER:
+                if len(waiting) >= _MOST or self._clock.now() - since >= _TOGETHER:
                     await self._hand_on(waiting)
                     waiting, since = [], self._clock.now()
         finally:
