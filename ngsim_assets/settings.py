@@ -108,6 +108,14 @@ class Settings(BaseSettings):
     openweathermap_key: SecretStr | None = Field(
         None, description="Key of OpenWeatherMap; without one it is not asked. Never logged."
     )
+    f1_recordings: Path | None = Field(
+        None,
+        description="Folder that is watched for sessions of Formula 1: recordings, and folders "
+        "of .jsonStream files or of OpenF1 responses; unset: f1/recordings, below the data.",
+    )
+    f1_live: bool = Field(
+        False, description="Whether the live hub of Formula 1 may be connected to."
+    )
     sources_at_once: int = Field(
         4, ge=1, le=64, description="Sources asked for their data at the same time."
     )
@@ -164,6 +172,21 @@ class Settings(BaseSettings):
     disk_reserve: int = Field(
         2 * 2**30, ge=0, description="Free bytes under which the disk counts as unhealthy."
     )
+
+    @property
+    def f1_folder(self) -> Path:
+        """The folder that is watched for sessions of Formula 1."""
+        return self.data / "f1" / "recordings" if self.f1_recordings is None else self.f1_recordings
+
+    @property
+    def f1_live_sessions(self) -> Path:
+        """Sessions that are being received, a folder each: what came, and where it stands."""
+        return self.data / "f1" / "live"
+
+    @property
+    def f1_sessions(self) -> Path:
+        """What is known of each session that was delivered, a record each."""
+        return self.data / "f1" / "sessions"
 
     @property
     def landing(self) -> Path:
