@@ -8,7 +8,7 @@ nothing of Dagster.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ def report_folder(reports: Path, key: SessionKey) -> Path:
 
 
 @contextmanager
-def alone(platform: F1Platform, key: SessionKey) -> Iterator[None]:
+def alone(platform: F1Platform, key: SessionKey) -> Generator[None, None, None]:
     """Wait until nobody else writes a table of the session, and keep others waiting.
 
     Held by a stage from the moment it looks at its input until its output is live, and by a

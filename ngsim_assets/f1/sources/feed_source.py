@@ -59,7 +59,8 @@ class FeedSource(AsyncDataSource):
                 yield self._offer(found)
 
     def _offer(self, found: Found) -> Resource:
-        key = f"{found.key}/{self.place.kind}"
+        # two recordings of one session are two resources: neither replaces the other
+        key = "/".join(filter(None, (str(found.key), self.place.kind, found.part)))
         self._found[key] = found
         return Resource(self.name, key, self.place.url_of(found), {"session": str(found.key)})
 

@@ -50,6 +50,7 @@ class Found:
 
     Attributes:
         number: OpenF1's. path: of the archive, None if it has none. start, end: UTC, scheduled.
+        part: names this delivery where a place may have several of one session; empty if not.
     """
 
     key: SessionKey
@@ -58,6 +59,7 @@ class Found:
     circuit: Circuit | None = None
     path: str | None = None
     number: int | None = None
+    part: str = ""
 
     @classmethod
     def of(cls, info: SessionInfo) -> Found:
