@@ -17,6 +17,7 @@ import typer
 
 from ngsim_assets import __version__, console, runs
 from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.f1 import tables as f1_tables
 from ngsim_assets.highway import (
     commands,
     download_commands,
@@ -297,7 +298,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     logs.configure_from_environment()
     try:
-        code = app(arguments, standalone_mode=False)
+        # tables of other domains, for the commands that are about everything in the lake
+        code = app(arguments, standalone_mode=False, obj=f1_tables.TABLES)
     except typer.Exit as stop:
         code = stop.exit_code
     except typer.Abort:

@@ -410,7 +410,7 @@ def _table(name: str, model: type[BaseModel], *sort_by: str) -> Table:
         partition_by=("date", "session"),
         identity=("session",),
         sort_by=sort_by,
-        rebuilt_by="ngsim f1 historical {session}",
+        rebuilt_by="ngsim f1 build {session} --force",
     )
 
 

@@ -13,20 +13,12 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, stages
-from ngsim_assets.settings import load_settings
+from ngsim_assets.highway import sql_catalog
+from ngsim_assets.highway.questions import table_named, whole_lake
+from ngsim_assets.highway.stages import Platform
 from ngsim_assets.storage.migration import Migrated, MigrationPlan, migrate, migration_plan
 from ngsim_assets.storage.parquet import ParquetStorage
 from ngsim_assets.storage.schema import Table
-
-
-class UnknownTable(NgsimAssetsError):
-    """A name that is no table's."""
-
-    exit_code = 2
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no table {name!r}", f"tables: {', '.join(model.TABLES)}")
 
 
 class NameTheTable(NgsimAssetsError):
@@ -55,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def migrate_tables(
+    context: typer.Context,
     table: Annotated[str | None, typer.Argument(help="Table; without one, every table.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, change nothing.")
@@ -76,10 +69,10 @@ def migrate_tables(
     New columns need no migration. What is renamed, wider, narrower or gone is rewritten file by
     file, and only if every value stays the same. Older versions stay readable as they were.
     """
-    wanted = _wanted(table)
+    platform = whole_lake(context)
+    wanted = _wanted(platform, table)
     if table is None and (drop or restart):
         raise NameTheTable("--restart" if restart else "--drop")
-    platform = stages.open_platform(load_settings())
     plans = [(each, migration_plan(platform.lake, each)) for each in wanted]
     told: list[dict[str, object]] = []
     failed: list[str] = []
@@ -112,12 +105,10 @@ def migrate_tables(
         raise NotMigrated(failed)
 
 
-def _wanted(name: str | None) -> list[Table]:
+def _wanted(platform: Platform, name: str | None) -> list[Table]:
     if name is None:
-        return list(model.TABLES.values())
-    if name not in model.TABLES:
-        raise UnknownTable(name)
-    return [model.TABLES[name]]
+        return list(sql_catalog.shown(platform).values())
+    return [table_named(platform, name)]
 
 
 def _migrate(lake: ParquetStorage, table: Table, drop: Sequence[str], *, restart: bool) -> Migrated:

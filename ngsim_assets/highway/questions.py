@@ -27,7 +27,7 @@ from ngsim_assets.quality.comparison import comparison_schema
 from ngsim_assets.quality.report import report_schema
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage.errors import DamagedFile
-from ngsim_assets.storage.schema import documentation_of
+from ngsim_assets.storage.schema import Table, documentation_of
 from ngsim_assets.storage.versions import DataVersionManager
 
 Key = Annotated[str, typer.Argument(help="Partition key, for example us-101|2005-06-15T0750.")]
@@ -72,6 +72,19 @@ class BadQuery(NgsimAssetsError):
         super().__init__(reason.splitlines()[0], f"tables: {', '.join(tables)}")
 
 
+def whole_lake(context: typer.Context, settings: Settings | None = None) -> stages.Platform:
+    """The platform with the tables of other domains in its lake, which cli.py hands to the app."""
+    return stages.open_platform(settings or load_settings(), others=context.obj or ())
+
+
+def table_named(platform: stages.Platform, name: str) -> Table:
+    """The table of that name, of whichever domain; NoSuchTable."""
+    tables = sql_catalog.shown(platform)
+    if name not in tables:
+        raise sql_catalog.NoSuchTable(name, tables)
+    return tables[name]
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module on `app`."""
     examples = {
@@ -84,6 +97,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def query(
+    context: typer.Context,
     sql: Annotated[str, typer.Argument(help="One SELECT over the tables.")],
     layout: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="Form of the answer.")
@@ -106,7 +120,7 @@ def query(
     """
     import duckdb
 
-    platform = stages.open_platform(load_settings())
+    platform = whole_lake(context)
     try:
         with sql_catalog.ask(platform, sql, version or []) as connection:
             try:
@@ -115,7 +129,7 @@ def query(
             except duckdb.IOException:
                 raise
             except duckdb.Error as error:
-                raise BadQuery(str(error), list(model.TABLES)) from error
+                raise BadQuery(str(error), list(sql_catalog.shown(platform))) from error
     except duckdb.IOException as error:
         raise _unreadable(platform, str(error)) from error
     if as_json or layout == "json":
@@ -134,7 +148,7 @@ def _unreadable(platform: stages.Platform, reason: str) -> NgsimAssetsError:
     named = re.search(r'[^"\']+\.parquet', reason)
     lake = platform.lake.root.absolute()
     if named is None or not Path(named[0]).is_relative_to(lake):
-        return BadQuery(reason, list(model.TABLES))
+        return BadQuery(reason, list(sql_catalog.shown(platform)))
     path = Path(named[0])
     table = path.relative_to(lake).parts[0]
     return DamagedFile(table, path, reason.splitlines()[0] if path.exists() else "it is missing")

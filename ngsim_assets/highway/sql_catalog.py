@@ -6,7 +6,7 @@ not belong here: SQL itself (storage/catalog.py), how an answer is shown (questi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,8 +71,8 @@ class NoSuchTable(NgsimAssetsError):
 
     exit_code = 2
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no table {name}", f"tables: {', '.join(TABLES)}")
+    def __init__(self, name: str, known: Iterable[str] = TABLES) -> None:
+        super().__init__(f"no table {name}", f"tables: {', '.join(known)}")
 
 
 class NothingYet(NgsimAssetsError):
@@ -89,16 +89,22 @@ class NothingYet(NgsimAssetsError):
         )
 
 
+def shown(platform: Platform) -> dict[str, Table]:
+    """Tables that the catalog has a view of: those of the highway, and of others in its lake."""
+    return {**TABLES, **{table.name: table for table in platform.others}}
+
+
 def ask(platform: Platform, sql: str, versions: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory that holds what `sql` names, of now or of `versions`.
 
     For `versions` see `as_of`.
     """
+    tables = shown(platform)
     return catalog.connect(
         platform.lake,
-        TABLES.values(),
+        tables.values(),
         more=listings(platform.landing),
-        at=as_of(platform.lake, versions),
+        at=as_of(platform.lake, versions, tables),
         sql=sql,
     )
 
@@ -106,17 +112,23 @@ def ask(platform: Platform, sql: str, versions: Sequence[str] = ()) -> duckdb.Du
 def write(platform: Platform) -> None:
     """Write the catalog file of the platform anew; raises DiskFull, ReadOnlyLake."""
     catalog.write_catalog(
-        platform.catalog, platform.lake, TABLES.values(), more=listings(platform.landing)
+        platform.catalog,
+        platform.lake,
+        shown(platform).values(),
+        more=listings(platform.landing),
     )
 
 
-def as_of(lake: ParquetStorage, versions: Sequence[str]) -> dict[str, tuple[Table, int]]:
+def as_of(
+    lake: ParquetStorage, versions: Sequence[str], tables: Mapping[str, Table] = TABLES
+) -> dict[str, tuple[Table, int]]:
     """The table and version behind each view that shows another than the current version.
 
     Args:
         versions: a time (every table as it was then), or TABLE@12, TABLE@v1.2.0, TABLE@-1,
             TABLE@TIME. Such a version is shown by two views, `TABLE` and `"TABLE@12"` as it was
             written; of several of one table the last has the plain name.
+        tables: those that may be named.
 
     Raises NoVersionNamed, NoSuchTable, NoSuchVersion, NothingYet.
     """
@@ -125,11 +137,11 @@ def as_of(lake: ParquetStorage, versions: Sequence[str]) -> dict[str, tuple[Tabl
     for wanted in versions:
         name, mark, version = wanted.partition("@")
         if not mark:
-            at |= _all_at(manager, wanted)
+            at |= _all_at(manager, wanted, tables)
             continue
-        if name not in TABLES:
-            raise NoSuchTable(name) if name else NoVersionNamed(wanted)
-        table = TABLES[name]
+        if name not in tables:
+            raise NoSuchTable(name, tables) if name else NoVersionNamed(wanted)
+        table = tables[name]
         at[name] = at[wanted] = (table, manager.find(table, version).number)
     return at
 
@@ -139,14 +151,16 @@ def listings(landing: LandingZone) -> dict[str, Listing]:
     return {"deliveries": lambda: _deliveries(landing), "rejected": lambda: _rejected(landing)}
 
 
-def _all_at(manager: DataVersionManager, wanted: str) -> Mapping[str, tuple[Table, int]]:
+def _all_at(
+    manager: DataVersionManager, wanted: str, tables: Mapping[str, Table]
+) -> Mapping[str, tuple[Table, int]]:
     try:
         datetime.fromisoformat(wanted)
     except ValueError:
         raise NoVersionNamed(wanted) from None
-    found = {name: (table, _at(manager, table, wanted)) for name, table in TABLES.items()}
+    found = {name: (table, _at(manager, table, wanted)) for name, table in tables.items()}
     if all(version == catalog.NOT_YET for _, version in found.values()):
-        known = (manager.versions(table) for table in TABLES.values())
+        known = (manager.versions(table) for table in tables.values())
         raise NothingYet(wanted, min((made[-1].timestamp for made in known if made), default=None))
     return found
 

@@ -93,6 +93,7 @@ class Platform:
         catalog: DuckDB file with a view per table.
         run_id: recorded with every write. workers: chunks at a time. chunk_rows: their size.
         validation, cleaning: parameters, recorded with every write that depends on them.
+        others: tables of other domains in the same lake, which catalog and upkeep take too.
     """
 
     lake: ParquetStorage
@@ -104,10 +105,16 @@ class Platform:
     chunk_rows: int = 250_000
     validation: ValidationParameters = field(default_factory=ValidationParameters)
     cleaning: clean.CleaningParameters = field(default_factory=clean.CleaningParameters)
+    others: tuple[Table, ...] = ()
 
 
-def open_platform(settings: Settings, run_id: str = "local") -> Platform:
+def open_platform(
+    settings: Settings, run_id: str = "local", others: Iterable[Table] = ()
+) -> Platform:
     """The platform that `settings` describe; `run_id` is recorded with every write.
+
+    Args:
+        others: see `Platform`.
 
     Raises:
         UnknownMethod: if no cleaning method goes by the name in `settings`.
@@ -129,6 +136,7 @@ def open_platform(settings: Settings, run_id: str = "local") -> Platform:
         cleaning=clean.CleaningParameters(
             gap_limit=settings.gap_limit, method=method_named(settings.cleaning_method)
         ),
+        others=tuple(others),
     )
 
 

@@ -14,18 +14,17 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.acquisition.store import DownloadStore
-from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import (
     failures,
     health,
     incoming,
-    model,
     overview,
     rollback,
+    sql_catalog,
     stages,
 )
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.questions import AsJson, known_recording
+from ngsim_assets.highway.questions import AsJson, known_recording, table_named, whole_lake
 from ngsim_assets.highway.staleness import Standing
 from ngsim_assets.highway.verification import DamageFound, to_verify
 from ngsim_assets.observability.health import Check
@@ -36,15 +35,6 @@ _SHOWN = 20
 """Files named of one kind; --json names all."""
 
 
-class NoSuchTable(NgsimAssetsError):
-    """A name that no table has."""
-
-    exit_code = 2
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no table {name}", f"there are: {', '.join(model.TABLES)}")
-
-
 Daemon = Callable[[Settings], Check]
 """Tells whether Dagster's daemon lives."""
 
@@ -53,20 +43,22 @@ def add_to(app: typer.Typer, daemon: Daemon) -> None:
     """Register the commands of this module on `app`."""
 
     @app.command(epilog="Example: ngsim status --json")
-    def status(as_json: AsJson = False) -> None:
+    def status(context: typer.Context, as_json: AsJson = False) -> None:
         """What is stored and out of date and why, what failed, which files wait, what it all takes.
 
         First what must hold for anything to be done: the disk, the daemon, the hosts that data
         comes from. Damage is noticed as far as it can be without reading: files that are missing
         or of another size. ngsim verify reads everything.
         """
-        _status(load_settings(), daemon, as_json=as_json)
+        settings = load_settings()
+        _status(whole_lake(context, settings), settings, daemon, as_json=as_json)
 
     app.command(epilog="Example: ngsim verify 'us-101|2005-06-15T0750'")(verify)
 
 
-def _status(settings: Settings, daemon: Daemon, *, as_json: bool) -> None:
-    platform = stages.open_platform(settings)
+def _status(
+    platform: stages.Platform, settings: Settings, daemon: Daemon, *, as_json: bool
+) -> None:
     recordings = _recordings(platform)
     failed = failures.standing(settings)
     unfinished = rollback.unfinished(settings)
@@ -74,7 +66,8 @@ def _status(settings: Settings, daemon: Daemon, *, as_json: bool) -> None:
     rejected = [asdict(entry) for entry in platform.landing.rejected()]
     manager = DataVersionManager(platform.lake)
     storage = [
-        {"table": table.name, **asdict(manager.use(table))} for table in model.TABLES.values()
+        {"table": table.name, **asdict(manager.use(table))}
+        for table in sql_catalog.shown(platform).values()
     ]
     disk, breakers = health.disk(settings), health.breakers(settings)
     platform_itself = (disk, daemon(settings), breakers, health.downloads(settings))
@@ -112,10 +105,12 @@ def _status(settings: Settings, daemon: Daemon, *, as_json: bool) -> None:
         if len(rejected) > _SHOWN:
             console.note(f"and {len(rejected) - _SHOWN:,} more of these: --json")
     if any(row["versions"] for row in storage):
-        console.print_table("Storage", [_in_megabytes(row) for row in storage])
+        there = [row for row in storage if row["versions"]]
+        console.print_table("Storage", [_in_megabytes(row) for row in there])
 
 
 def verify(
+    context: typer.Context,
     key: Annotated[
         str | None, typer.Argument(help="Partition key; none: everything.", show_default=False)
     ] = None,
@@ -129,9 +124,9 @@ def verify(
     the command that mends it. The exit code is 1 where anything is damaged.
     """
     settings = load_settings()
-    platform = stages.open_platform(settings)
-    if table is not None and table not in model.TABLES:
-        raise NoSuchTable(table)
+    platform = whole_lake(context, settings)
+    if table is not None:
+        table_named(platform, table)
     wanted = None if key is None else known_recording(settings, key)
     parts = to_verify(platform, DownloadStore(settings.downloads), wanted, table)
     faults = []

@@ -100,7 +100,7 @@ def upkeep(
     manager = DataVersionManager(platform.lake)
     sweep_records(platform, settings)
     done: list[TableUpkeep] = []
-    for table in model.TABLES.values():
+    for table in sql_catalog.shown(platform).values():
         done.append(_look_after(platform, settings, manager, table))
         tell(done[-1].sentence())
     if not damages_in(done):

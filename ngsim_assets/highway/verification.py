@@ -19,7 +19,7 @@ from ngsim_assets.acquisition.objects import damage_of
 from ngsim_assets.acquisition.parts import Parts
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model
+from ngsim_assets.highway import model, sql_catalog
 from ngsim_assets.highway.arrival.spill import NUMBERS
 from ngsim_assets.highway.formats import BATCH_SCHEMA
 from ngsim_assets.highway.keys import PartitionKey
@@ -84,7 +84,8 @@ def to_verify(
 ) -> list[Part]:
     """Everything that is stored, or what is of one recording, or of one table, part by part."""
     parts: list[Part] = []
-    for wanted in model.TABLES.values() if table is None else [model.TABLES[table]]:
+    tables = sql_catalog.shown(platform)
+    for wanted in tables.values() if table is None else [tables[table]]:
         parts += _of_table(platform, wanted, key)
     if table is None:
         parts += _of_landing(platform, key)
@@ -123,6 +124,8 @@ def _table_faults(
 
 def _mended(table: Table, damage: Damage) -> tuple[str, str]:
     """The recording that a damaged file is of, and the command that writes it again."""
+    if table.name not in model.TABLES:  # of another domain, which says it with the table
+        return "|".join(damage.partition[name] for name in table.identity), damage.fix
     if not table.partition_by or damage.partition.get("stage") == "intake":
         return "", "ngsim build"
     key = f"{damage.partition['highway_id']}|{damage.partition['recording']}"

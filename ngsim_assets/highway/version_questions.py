@@ -15,10 +15,9 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import model, stages, upkeep
+from ngsim_assets.highway import sql_catalog, stages, upkeep
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.migration_commands import UnknownTable
-from ngsim_assets.highway.questions import AsJson, NoSuchRecording
+from ngsim_assets.highway.questions import AsJson, NoSuchRecording, table_named, whole_lake
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.settings import load_settings
 from ngsim_assets.storage.retention import Vacuumed, files_below
@@ -51,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def versions(
+    context: typer.Context,
     key: Annotated[
         str | None,
         typer.Argument(help="Partition key; without one, versions of all recordings."),
@@ -72,8 +72,8 @@ def versions(
     Report files are not versioned, only the newest is kept; the metrics in them are:
     ngsim report KEY --compare @-1
     """
-    platform = stages.open_platform(load_settings())
-    wanted = _tables(table)
+    platform = whole_lake(context)
+    wanted = _tables(platform, table)
     if storage:
         _show_use(platform, wanted, as_json=as_json)
         return
@@ -89,6 +89,7 @@ def versions(
 
 
 def vacuum(
+    context: typer.Context,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be removed.")
     ] = False,
@@ -114,11 +115,11 @@ def vacuum(
     settings = load_settings()
     days = settings.keep_days if keep_days is None else keep_days
     newest = settings.keep_versions if keep_versions is None else keep_versions
-    platform = stages.open_platform(settings)
+    platform = whole_lake(context, settings)
     manager = DataVersionManager(platform.lake)
     done: list[Vacuumed] = []
     failed: list[str] = []
-    for one in _tables(table):
+    for one in _tables(platform, table):
         try:
             with console.working(f"vacuuming {one.name}"):
                 done.append(manager.vacuum(one, days, newest, dry_run, run_id=platform.run_id))
@@ -140,12 +141,10 @@ def vacuum(
         raise NotVacuumed(failed)
 
 
-def _tables(name: str | None) -> list[Table]:
+def _tables(platform: Platform, name: str | None) -> list[Table]:
     if name is None:
-        return list(model.TABLES.values())
-    if name not in model.TABLES:
-        raise UnknownTable(name)
-    return [model.TABLES[name]]
+        return list(sql_catalog.shown(platform).values())
+    return [table_named(platform, name)]
 
 
 def _found(
@@ -219,6 +218,7 @@ def _show_use(platform: Platform, tables: Sequence[Table], *, as_json: bool) -> 
                 "readable": use.readable,
             }
             for use in used
+            if use.total
         ],
     )
     everything = sum(use.total for use in used)

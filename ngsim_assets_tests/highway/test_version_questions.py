@@ -82,8 +82,8 @@ def _use(ngsim: Ngsim) -> dict[str, int]:
     [
         (["versions", "us-101|1999-01-01T0000"], 1, "no recording us-101|1999-01-01T0000 (known: "),
         (["versions", "us-101"], 2, "no bar between highway and recording"),
-        (["versions", "--table", "points"], 2, "no table 'points' (tables: raw_trajectories, "),
-        (["vacuum", "--table", "points"], 2, "no table 'points' (tables: raw_trajectories, "),
+        (["versions", "--table", "points"], 2, "no table points (tables: raw_trajectories, "),
+        (["vacuum", "--table", "points"], 2, "no table points (tables: raw_trajectories, "),
         (["vacuum", "--keep-versions", "0"], 2, "should be greater than or equal to 1"),
     ],
 )

@@ -62,5 +62,5 @@ F1_QUALITY_METRICS = Table(
     partition_by=("date", "session"),
     identity=("session",),
     sort_by=("metric", "subject"),
-    rebuilt_by="ngsim f1 historical {session}",
+    rebuilt_by="ngsim f1 build {session} --force",
 )

@@ -122,5 +122,5 @@ F1_NEUTRALISATIONS = Table(
     partition_by=("date", "session"),
     identity=("session",),
     sort_by=("number",),
-    rebuilt_by="ngsim f1 historical {session}",
+    rebuilt_by="ngsim f1 build {session} --force",
 )

@@ -161,7 +161,7 @@ def _table(name: str, model: type[_Row]) -> Table:
         partition_by=("date", "session"),
         identity=("session",),
         sort_by=("driver_number", "timestamp"),
-        rebuilt_by="ngsim f1 historical {session}",
+        rebuilt_by="ngsim f1 build {session} --force",
     )
 
 
