@@ -286,7 +286,7 @@ def _first_columns(storage: ParquetStorage, table: Table) -> set[str]:
 
 def _written(lineage: Lineage) -> Iterator[str]:
     """Writes whose files came with a commit: a rollback or a confirmation names older ones."""
-    if lineage.operation in {"replace", "migrate"}:
+    if lineage.operation in {"replace", "append", "migrate"}:
         yield from (record.write for record in records_about(lineage))
 
 

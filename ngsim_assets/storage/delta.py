@@ -141,6 +141,14 @@ class DeltaLog:
             return None
         return base.version + 1
 
+    def append(self, base: Snapshot, lineage: Lineage, files: Sequence[AddAction]) -> int | None:
+        """Make the version after `base`: with `files` beside all that is live.
+
+        Returns the new version, or None if another commit took its number.
+        """
+        self._writable(self._opened(base.version))  # columns may have changed since
+        return self.exchange(base, lineage, files, [])
+
     def exchange(
         self,
         base: Snapshot,

@@ -19,6 +19,9 @@ LINEAGE = "lineage"
 _DELIVERED = "delivered"
 """Key of the source files inside the record, where `files` are those of the table."""
 
+_APPENDED_TO = "appended_to"
+"""Key of what an append tells of the files that were there before."""
+
 _FILE_NAME = re.compile(
     r"(?P<order>\d{5})-(?P<sha256>[0-9a-f]{64})-(?P<write>[0-9a-f]{12})\.parquet$"
 )
@@ -124,7 +127,8 @@ class Commit:
         content: hashes that stand for its rows: those of its files, or, where a migration only
             put the same rows in another form, those of the files they were first written to.
             What is built from the partition records these as its sources.
-        operation: what made these files live: replace, rollback; empty if the log does not tell.
+        operation: what made these files live: replace, append, rollback; empty if the log does
+            not tell. Of an append, `provenance` is that of the last one.
         restored: the version that a rollback took the files from, None unless it was one.
         held_against: sources in spite of which a rollback is to stay: while those are what the
             partition would be built from, it is up to date. Empty once anything newer of it
@@ -152,10 +156,11 @@ class Version:
     """One version of a table, as its log tells it.
 
     Attributes:
-        operation: replace (rows of a partition), confirm (the same rows came out of other
-            sources, parameters or code), rollback (files of an earlier version again), migrate
-            (other columns or types, of all partitions), vacuum (files that no kept version
-            names were removed), or what another program calls its own.
+        operation: replace (rows of a partition), append (rows beside those it had), confirm (the
+            same rows came out of other sources, parameters or code), rollback (files of an
+            earlier version again), migrate (other columns or types, of all partitions), vacuum
+            (files that no kept version names were removed), or what another program calls its
+            own.
         partition: identity of the partition it is about, empty if it is about the table.
         rows: rows of that partition in this version, None if the log does not tell.
         write: the write whose files hold those rows.
@@ -179,6 +184,9 @@ class Version:
 class Lineage:
     """The record of one commit: which partition, by whom, from what, into which files.
 
+    Operation `append` names the files that came and tells of those before them how many there were
+    (`appended_to`): named again by every batch, they would make the log of a long stream endless.
+
     Operation `migrate` is about every partition at once: its `partition` is empty, `parameters`
     hold the steps (`{"steps": [{"column", "action", "before", "after", "why"}, …]}`) and
     `partitions` a record for each partition as it was (operation replace or rollback, same run,
@@ -201,8 +209,12 @@ class Lineage:
         *,
         operation: str = "replace",
         confirmed: Lineage | None = None,
+        appended_to: Sequence[DataFile] | None = None,
     ) -> Lineage:
-        """The record of a commit about to be made; `confirmed` is the one it confirms, if any."""
+        """The record of a commit about to be made.
+
+        `confirmed` is the one it confirms, `appended_to` are the files it leaves live, if any.
+        """
         told = asdict(provenance)
         record = {
             "operation": operation,
@@ -215,6 +227,12 @@ class Lineage:
         }
         if confirmed is not None and "before" in confirmed.record:
             record["before"] = confirmed.record["before"]
+        if appended_to is not None:
+            record[_APPENDED_TO] = {
+                "files": len(appended_to),
+                "rows": sum(file.rows for file in appended_to),
+                "bytes": sum(file.bytes for file in appended_to),
+            }
         # what comes back from the log is JSON: lists for tuples, so compare like with like
         return cls(json.loads(json.dumps(record)))
 
@@ -252,6 +270,13 @@ class Lineage:
         moved = {"operation": operation, "write": write, "files": _listed(files), "before": before}
         return Lineage({**self.record, **moved})
 
+    def whole(self, files: Sequence[DataFile]) -> Lineage:
+        """The record with `files`, all of the partition, where it is of an append."""
+        if self.appended_to is None:
+            return self
+        record = {name: value for name, value in self.record.items() if name != _APPENDED_TO}
+        return Lineage({**record, "files": _listed(files)})
+
     def restored_by(self, run_id: str, version: int, held_against: Sequence[str]) -> Lineage:
         """The same rows from the same origin, made live again as they were in `version`."""
         rollback = {"operation": "rollback", "run_id": run_id, "restored": version}
@@ -271,6 +296,11 @@ class Lineage:
         """Hashes of the files as they were first written, before any migration."""
         before = self.record.get("before")
         return tuple(before["files"] if before else (file["sha256"] for file in self.files))
+
+    @property
+    def appended_to(self) -> Mapping[str, int] | None:
+        """Files, rows and bytes that were there before an append, None for all other operations."""
+        return self.record.get(_APPENDED_TO)
 
     @property
     def operation(self) -> str:
@@ -301,7 +331,10 @@ class Lineage:
 
     @property
     def files(self) -> list[dict[str, Any]]:
-        """Those it made live: path, sha256, rows, bytes; of every partition if it migrated them."""
+        """Those it made live: path, sha256, rows, bytes; of every partition if it migrated them.
+
+        Of an append those that it added; see `appended_to`.
+        """
         if self.operation == "migrate":
             return [file for record in self.record["partitions"] for file in record["files"]]
         return self.record["files"]

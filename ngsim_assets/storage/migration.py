@@ -300,8 +300,12 @@ class _Migration:
             told = Lineage.of(self._table.name, identity, "", files, Provenance())
             lineage = told.moved_to(self._write, made, newest.version, "replace")
         else:
-            lineage = origin.newest.moved_to(
-                self._write, made, origin.version, origin.made.operation
+            operation = origin.made.operation
+            lineage = origin.newest.whole(files).moved_to(
+                self._write,
+                made,
+                origin.version,
+                "replace" if operation == "append" else operation,
             )
         return _Rewritten(files, writer, written, lineage)
 

@@ -69,7 +69,9 @@ def live_commit(
         provenance=origin.newest.provenance if origin else Provenance(),
         write=origin.made.write if origin else "",
         timestamp=origin.timestamp if origin else None,
-        content=origin.newest.content if origin else tuple(file.sha256 for file in live),
+        content=origin.newest.whole(live).content
+        if origin
+        else tuple(file.sha256 for file in live),
         operation=origin.made.operation if origin else "",
         restored=origin.made.restored if origin else None,
         held_against=origin.newest.held_against if origin else (),

@@ -1,7 +1,7 @@
 """ParquetStorage: partitioned Delta tables, replaced a partition at a time.
 
-A partition is replaced in one commit: its files are written, hashed and on the disk before
-the log names them, so a reader, a crash or another writer sees the old rows or the new ones.
+A partition is replaced, or added to, in one commit: its files are written, hashed and on the disk
+before the log names them, so a reader, a crash or another writer sees the old rows or the new ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from ngsim_assets.storage.appending import appended
 from ngsim_assets.storage.claims import claimed, sweep_leftovers, sweep_staged
 from ngsim_assets.storage.delta import DeltaLog, Snapshot
 from ngsim_assets.storage.encoding import WriteOptions
@@ -95,6 +96,29 @@ class ParquetStorage:
             if not commit.changed:
                 writer.discard()
             return commit
+
+    def append(
+        self,
+        table: Table,
+        partition: Mapping[str, str],
+        chunks: Iterable[pl.DataFrame],
+        batch: str,
+        provenance: Provenance | None = None,
+    ) -> Commit:
+        """Put the rows of `chunks` behind those of `partition`, in one commit: none is rewritten.
+
+        A batch is told by its name: while its rows are live it is not put there again, whoever
+        tries and whatever became of the try before. Names are the caller's. `changed` tells whether
+        rows came. Raises as `replace`: ConflictingWrite if the partition was replaced meanwhile;
+        batches of others in between do no harm.
+        """
+        values = checked(table, partition)
+        log = self.log(table)
+        base = log.open()
+        self._sweep(table, staged=False)
+        return appended(
+            log, base, table, values, chunks, batch, provenance or Provenance(), self.options
+        )
 
     def restore(
         self,
@@ -354,15 +378,16 @@ def _same_content(live: Sequence[DataFile], files: Sequence[DataFile]) -> bool:
 def _version(table: str, number: int, info: Mapping[str, Any]) -> Version:
     lineage = Lineage.in_commit(info)
     files = lineage.files if lineage else None
+    before = (lineage.appended_to if lineage else None) or {"files": 0, "rows": 0, "bytes": 0}
     return Version(
         table=table,
         version=number,
         timestamp=time_of(info),
         operation=lineage.operation if lineage else str(info.get("operation", "")).lower(),
         partition=lineage.partition if lineage else {},
-        rows=sum(file["rows"] for file in files) if files is not None else None,
-        bytes=sum(file["bytes"] for file in files) if files is not None else None,
-        files=len(files) if files is not None else None,
+        rows=before["rows"] + sum(file["rows"] for file in files) if files is not None else None,
+        bytes=before["bytes"] + sum(file["bytes"] for file in files) if files is not None else None,
+        files=before["files"] + len(files) if files is not None else None,
         write=lineage.write if lineage else "",
         provenance=lineage.provenance if lineage else Provenance(),
         restored=lineage.restored if lineage else None,

@@ -38,7 +38,11 @@ Written = tuple[DataFile, "AddAction"]
 
 
 class PartitionWriter:
-    """The data files of one write. `write_id` is part of their names."""
+    """The data files of one write. `write_id` is part of their names, as are their places.
+
+    Args:
+        first: place of the first file in the partition.
+    """
 
     def __init__(
         self,
@@ -47,12 +51,14 @@ class PartitionWriter:
         folder: Path,
         options: WriteOptions,
         write_id: str,
+        first: int = 0,
     ) -> None:
         self._table = table
         self._partition = partition
         self._folder = folder
         self._options = options
         self._write_id = write_id
+        self._first = first
         self._encoder = ParquetEncoder(table, options)
         self._free = tuple(name for name in table.partition_by if name not in partition)
         self._paths: list[Path] = []
@@ -63,7 +69,7 @@ class PartitionWriter:
         running: set[Future[Written]] = set()
         with ThreadPoolExecutor(self._options.threads, "parquet") as pool:
             # not enumerate: it would hold a frame until it has the next one
-            numbers = count()
+            numbers = count(self._first)
             for folder, frame in self._files(chunks):
                 running.add(pool.submit(self._write, folder, frame, next(numbers)))
                 del frame

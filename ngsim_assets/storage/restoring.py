@@ -64,7 +64,7 @@ def restored(
         if actions is None:  # once: reading the files takes the most time
             _check_files(log, table, identity, version, wanted)
             actions = [_named_again(log.folder, file) for file in wanted]
-        lineage = told.newest if told else _untold(table, identity, wanted)
+        lineage = told.newest.whole(wanted) if told else _untold(table, identity, wanted)
         made = log.exchange(
             newest,
             lineage.restored_by(run_id, version, held_against),
