@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -16,8 +17,11 @@ import pytest
 from PIL import Image
 
 from ngsim_assets.f1.assess import SessionScans, assess
+from ngsim_assets.f1.assessment.lap_figures import of_neutralisations
 from ngsim_assets.f1.clock import clock_of
 from ngsim_assets.f1.keys import SessionKey
+from ngsim_assets.f1.neutralisations.evidence import of_messages as evidence_of
+from ngsim_assets.f1.neutralisations.table import neutralisations
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.plots import PICTURES, lap_times, session_figures
 from ngsim_assets.f1.reading import openf1
@@ -215,6 +219,40 @@ def test_reports_of_real_sessions(real_sessions: dict[str, RealSession]) -> None
         "2024-06-22_spanish_qualifying": 100.0,
         "2020-08-30_belgian_race": None,
     }
+
+
+def test_all_who_count_the_phases_of_real_sessions_count_the_same(
+    real_sessions: dict[str, RealSession],
+) -> None:
+    counted: list[tuple[int, ...]] = []
+    for real in real_sessions.values():
+        scans = scans_of(real.origin, [], real.tables, real.clock)
+        told = [
+            message
+            for topic in ("TrackStatus", "RaceControlMessages", "SessionStatus")
+            for message in real.readings[topic].messages
+        ]
+        by_messages = neutralisations(real.info.key, evidence_of(told, real.tables.laps))
+        figures = of_neutralisations(scans)
+        counted.append(
+            (
+                _begun((real.folder / "TrackStatus.jsonStream").read_text("utf-8-sig")),
+                by_messages.frame.height,
+                scans.neutralisations.select(pl.len()).collect().item(),
+                int(figures["phases", ""] or 0),
+            )
+        )
+    assert [set(counts) for counts in counted] == [{counts[0]} for counts in counted]
+    assert sum(counts[0] for counts in counted) == 20
+
+
+def _begun(status: str) -> int:
+    """Codes of neutralisations that were told while another one, or none, was in force."""
+    told = re.findall(r'"Status":"([14567])"', status)
+    return sum(
+        code in "456" and code != before
+        for before, code in itertools.pairwise(["1", *(code for code in told if code != "7")])
+    )
 
 
 def test_a_real_recording_has_telemetry_and_no_session(f1_data: Path) -> None:
