@@ -15,7 +15,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from ngsim_assets.highway import model
@@ -31,12 +30,10 @@ from ngsim_assets.highway.reporting import report_folder
 from ngsim_assets.highway.stages import CODE_VERSIONS, Platform
 from ngsim_assets.storage.parquet import Commit
 from ngsim_assets.storage.schema import Table
+from ngsim_assets.storage.verify import visible_damage
 
 ASSETS = tuple(asset for asset in BUILT_FROM if asset != model.CORPUS_SUMMARY.name)
 """Assets of a recording in building order."""
-
-_LEGIBLE = 14
-"""Of a data file's name: its place and the first digits of its hash."""
 
 TOGETHER = frozenset({model.VALIDATED_POINTS.name, model.QUARANTINE.name})
 """Assets of one step, which writes both: each row is in one of them."""
@@ -192,18 +189,7 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def damage_of(platform: Platform, commit: Commit) -> str:
     """What is wrong with a commit's files as far as it shows without reading, empty if nothing."""
-    folder = platform.lake.root / commit.table
-    for file in commit.files:
-        try:
-            size = (folder / file.path).stat().st_size
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            problem = "is missing" if missing else f"cannot be read: {error.strerror}"
-        else:
-            problem = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
-        if problem:
-            return f"file {Path(file.path).name[:_LEGIBLE]}… {problem}"
-    return ""
+    return visible_damage(platform.lake.root / commit.table, commit.files)
 
 
 def report_fault(platform: Platform, key: PartitionKey, metrics: Commit) -> str:

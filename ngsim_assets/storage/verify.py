@@ -12,6 +12,9 @@ from pathlib import Path
 
 from ngsim_assets.storage.manifest import DataFile
 
+_LEGIBLE = 14
+"""Of a data file's name: its place and the first digits of its hash."""
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -51,6 +54,21 @@ def damages(
 def is_sound(folder: Path, files: Iterable[DataFile]) -> bool:
     """Whether every file is there and holds the bytes that were written."""
     return all(not _problem(folder / file.path, file) for file in files)
+
+
+def visible_damage(folder: Path, files: Iterable[DataFile]) -> str:
+    """What is wrong with a file as far as it shows without reading, empty if nothing with any."""
+    for file in files:
+        try:
+            size = (folder / file.path).stat().st_size
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            problem = "is missing" if missing else f"cannot be read: {error.strerror}"
+        else:
+            problem = "" if size == file.bytes else f"has {size} bytes instead of {file.bytes}"
+        if problem:
+            return f"file {Path(file.path).name[:_LEGIBLE]}… {problem}"
+    return ""
 
 
 def _problem(path: Path, file: DataFile) -> str:
