@@ -4,7 +4,6 @@ Each asset is the stage of the same name (stages.py) for one highway and recordi
 Dagster what it wrote. Nothing is computed here.
 """
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.automation.assets import RETRY, code_of, column_schema, not_tried_in_vain
 from ngsim_assets.highway import data_versions, measuring, model, reporting, stages
 from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
 from ngsim_assets.highway.building import alone
@@ -24,9 +23,7 @@ from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.stages import Platform
 from ngsim_assets.observability import logs
 from ngsim_assets.quality.report import DataQualityReport
-from ngsim_assets.storage.errors import ConflictingWrite, DiskFull
 from ngsim_assets.storage.parquet import Commit
-from ngsim_assets.storage.schema import Table, documentation_of
 from ngsim_assets.storage.versions import DataVersionManager
 
 GROUP = "highway"
@@ -45,12 +42,6 @@ FIGURES = (
     ("overlaps", "cleaned"),
     ("residual_along_rmse", "cleaned"),
     ("edie_speed_change", "cleaned"),
-)
-# What may have passed by the next try: another writer, a full disk that is being cleared. Steps
-# that failed at the same moment do not come back at the same moment.
-_PASSING = (ConflictingWrite, DiskFull)
-_RETRY = dg.RetryPolicy(
-    max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 # It is made every night, whether anything changed or not: a summary older than this says that the
 # platform has stopped working by itself.
@@ -78,25 +69,6 @@ def raw_files(platform: HighwayPlatform) -> dg.DataVersionsByPartition:
     )
 
 
-def column_schema(table: Table, columns: Iterable[str] | None = None) -> dg.TableSchema:
-    """Columns of `table` as Dagster's catalog shows them: type, unit, meaning; all or some."""
-    wanted = set(table.columns if columns is None else columns)
-    return dg.TableSchema(
-        [
-            dg.TableColumn(
-                name=row["column"],
-                type=row["type"],
-                description=f"{row['description']} [{row['unit']}]"
-                if row["unit"]
-                else row["description"],
-                constraints=dg.TableColumnConstraints(nullable=row["nullable"]),
-            )
-            for row in documentation_of(table)
-            if row["column"] in wanted
-        ]
-    )
-
-
 def column_lineage(asset: str) -> dg.TableColumnLineage:
     """Which columns of other assets each column is made of."""
     return dg.TableColumnLineage(
@@ -107,14 +79,6 @@ def column_lineage(asset: str) -> dg.TableColumnLineage:
             for column, sources in columns_behind(asset).items()
         }
     )
-
-
-def code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
-    """Where the work of an asset is written down, for the UI to open."""
-    place = dg.LocalFileCodeReference(
-        file_path=inspect.getfile(function), line_number=function.__code__.co_firstlineno
-    )
-    return dg.CodeReferencesMetadataValue(code_references=[place])
 
 
 def written(
@@ -181,17 +145,6 @@ def _provenance(platform: Platform, commit: Commit) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def _not_tried_in_vain() -> Iterator[None]:
-    """What is wrong with the data or the settings is wrong at the next try, too."""
-    try:
-        yield
-    except _PASSING:
-        raise
-    except NgsimAssetsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-
-
 def _spec(
     asset: str, function: Callable[..., Any], condition: dg.AutomationCondition = REBUILD
 ) -> dg.AssetSpec:
@@ -225,7 +178,7 @@ def _stage(
         name=name,
         specs=[_spec(asset, function) for asset in assets],
         partitions_def=recordings,
-        retry_policy=_RETRY,
+        retry_policy=RETRY,
     )
     def build(
         context: dg.AssetExecutionContext, platform: HighwayPlatform
@@ -233,7 +186,7 @@ def _stage(
         opened, key = platform.open(context.run.run_id), _key(context)
         with (
             _told(context, name, key) as told,
-            _not_tried_in_vain(),
+            not_tried_in_vain(),
             alone(opened, key),
             measuring.stage(platform.settings(), opened, key) as measured,
         ):
@@ -252,7 +205,7 @@ def _stage(
     name="quality_report",
     specs=[_spec("quality_report", reporting.store_report)],
     partitions_def=recordings,
-    retry_policy=_RETRY,
+    retry_policy=RETRY,
 )
 def quality_report(
     context: dg.AssetExecutionContext, platform: HighwayPlatform
@@ -261,7 +214,7 @@ def quality_report(
     opened, key = platform.open(context.run.run_id), _key(context)
     with (
         _told(context, "quality_report", key) as told,
-        _not_tried_in_vain(),
+        not_tried_in_vain(),
         alone(opened, key),
         measuring.stage(platform.settings(), opened, key) as measured,
     ):
@@ -304,7 +257,7 @@ def key_figures(report: DataQualityReport) -> dict[str, float]:
             freshness_policy=_FRESH
         )
     ],
-    retry_policy=_RETRY,
+    retry_policy=RETRY,
     # one at a time: two would only be in each other's way
     pool="corpus_summary",
 )
@@ -316,7 +269,7 @@ def corpus_summary(
     inputs = inputs_of_all(context.instance, data_versions.BUILT_FROM["corpus_summary"])
     with (
         _told(context, "corpus_summary") as told,
-        _not_tried_in_vain(),
+        not_tried_in_vain(),
         measuring.stage(platform.settings(), opened) as measured,
     ):
         commit = reporting.store_corpus_summary(opened)

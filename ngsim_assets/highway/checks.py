@@ -5,21 +5,21 @@ asset stored, not what the run had in memory. Blocking checks stop what follows;
 warn. All checks of one table are one step, since a step costs more than a check.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
 import dagster as dg
 import polars as pl
 
+from ngsim_assets.automation import checks
+from ngsim_assets.automation.checks import CONTRACT, Finding, Planned, step_of_checks
 from ngsim_assets.highway import failures, model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reconstruction.methods import METHODS
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import Platform
-from ngsim_assets.quality.constraints import constraint_rules
 from ngsim_assets.quality.writing import format_value
 from ngsim_assets.storage.schema import Table
 
@@ -29,23 +29,6 @@ REJECTED_SHARE = 0.20
 # Integrating the stored velocity over a step must give the stored positions back to within
 # both grids: 2 x 7.6 um plus 0.1 s x 61 um/s, with a factor of ten in hand.
 INTEGRATION_TOLERANCE = 2.5e-4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Outcome of one check on one recording.
-
-    Attributes:
-        applies: False where the rule does not hold for how the recording was made: what was found
-            is told, and refuses nothing. A blocking check that fails holds up all that follows,
-            whatever its severity.
-    """
-
-    name: str
-    passed: bool
-    detail: str
-    values: dict[str, float | int]
-    applies: bool = True
 
 
 Check = Callable[[Platform, PartitionKey], Finding]
@@ -189,36 +172,16 @@ def limits_kept(platform: Platform, key: PartitionKey) -> Finding:
     judged = (
         platform.lake.scan(model.QUALITY_METRICS, stages.identity(key))
         .filter(pl.col("passed").is_not_null())
-        .select("metric", "stage", "value", "passed")
         .sort("metric", "stage")
+        .select(pl.format("{} ({})", "metric", "stage").alias("name"), "value", "passed")
         .collect()
     )
-    outside = judged.filter(~pl.col("passed"))
-    names = ", ".join(f"{metric} ({stage})" for metric, stage, *_ in outside.iter_rows())
-    return Finding(
-        "limits_kept",
-        outside.is_empty(),
-        f"{judged.height - outside.height} of {judged.height} limits kept"
-        + (f", outside: {names}" if names else ""),
-        {f"{metric}_{stage}": value for metric, stage, value, _ in outside.iter_rows()},
-    )
+    return checks.limits_kept(judged)
 
 
 def keeps_contract(table: Table, platform: Platform, key: PartitionKey) -> Finding:
     """Stored rows keep the constraints that the table's Pydantic model declares."""
-    rules = constraint_rules(table.model)
-    broken = (
-        platform.lake.scan(table, stages.identity(key))
-        .select(rule.expression.sum().alias(rule.name) for rule in rules)
-        .collect()
-    )
-    counts = {name: rows for name, rows in broken.row(0, named=True).items() if rows}
-    return Finding(
-        f"{table.name}_keeps_contract",
-        not counts,
-        ", ".join(f"{name}: {rows:,} rows" for name, rows in counts.items()) or "no row breaks it",
-        {name: int(rows) for name, rows in counts.items()},
-    )
+    return checks.keeps_contract(table, platform.lake.scan(table, stages.identity(key)))
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
@@ -266,40 +229,28 @@ def _checks(
     *,
     asset: str | None = None,
 ) -> dg.AssetChecksDefinition:
-    contract = partial(keeps_contract, table)
-    planned: dict[str, tuple[Check, bool]] = {f"{table.name}_keeps_contract": (contract, True)}
-    planned |= {check.__name__: (check, True) for check in blocking}
-    planned |= {check.__name__: (check, False) for check in warning}
-
-    @dg.multi_asset_check(
-        name=f"{table.name}{failures.CHECKS}",
-        specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=asset or table.name,
-                blocking=blocks,
-                partitions_def=recordings,
-                description=keeps_contract.__doc__ if check is contract else check.__doc__,
-            )
-            for name, (check, blocks) in planned.items()
-        ],
+    told = asset or table.name
+    contract = Planned(
+        f"{table.name}_keeps_contract", told, CONTRACT, True, partial(keeps_contract, table)
     )
-    def run(
-        context: dg.AssetCheckExecutionContext, platform: HighwayPlatform
-    ) -> Iterator[dg.AssetCheckResult]:
-        opened = platform.open(context.run.run_id)
-        key = PartitionKey.parse(context.partition_key)
-        for name, (check, blocks) in planned.items():
-            finding = check(opened, key)
-            yield dg.AssetCheckResult(
-                check_name=name,
-                asset_key=asset or table.name,
-                passed=finding.passed or not finding.applies,
-                severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-                description=finding.detail
-                if finding.applies
-                else f"{finding.detail}; does not apply to this method",
-                metadata=finding.values,
-            )
+    return step_of_checks(
+        f"{table.name}{failures.CHECKS}",
+        [contract, *_planned(told, blocking, True), *_planned(told, warning, False)],
+        recordings,
+        "platform",
+        _opened,
+    )
 
-    return run
+
+def _planned(
+    asset: str, checks_: Sequence[Check], blocking: bool
+) -> list[Planned[Platform, PartitionKey]]:
+    return [
+        Planned(check.__name__, asset, check.__doc__ or "", blocking, check) for check in checks_
+    ]
+
+
+def _opened(
+    platform: HighwayPlatform, run_id: str, partition: str
+) -> tuple[Platform, PartitionKey]:
+    return platform.open(run_id), PartitionKey.parse(partition)

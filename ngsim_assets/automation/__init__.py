@@ -1,0 +1,1 @@
+"""What runs by itself, whichever domain it builds; knows no domain."""
