@@ -1,8 +1,8 @@
 """What runs by itself: taking in files that arrive, telling of failures, upkeep.
 
 Belongs here: when Dagster asks for which run, and what a run tells Dagster. Does not belong here:
-which files wait (incoming.py), when to try again (watching.py), what upkeep does (upkeep.py),
-which assets are built (automation.py).
+which files wait (incoming.py), when to try again (automation/watching.py), what upkeep does
+(upkeep.py), which assets are built (automation.py).
 """
 
 import time
@@ -14,18 +14,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ngsim_assets.acquisition.incremental import Changes
+from ngsim_assets.automation.watching import ATTEMPTS, Memory, Try, answer
 from ngsim_assets.highway import failures, incoming, living_runs, measuring, stages, upkeep
 from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
 from ngsim_assets.highway.intake_log import IntakeLog
 from ngsim_assets.highway.resources import HighwayPlatform, register_delivered, tidy
-from ngsim_assets.highway.watching import (
-    ATTEMPTS,
-    Memory,
-    Try,
-    pause_left,
-    provide_folder,
-    tries_of,
-)
+from ngsim_assets.highway.watching import provide_folder
 from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings
 
@@ -33,7 +27,6 @@ TAKE_IN_FILES = "take_in_files"
 UPKEEP = "upkeep"
 
 _WAITING = "ngsim/waiting"
-_NOTHING = "nothing"
 _PARTITION = "dagster/partition"
 _ROWS_SHOWN = 200
 _LATER_RUNS = 200
@@ -132,35 +125,22 @@ def incoming_files(
     reason = _reason_to_run(settings, seen, records)
     if not reason:
         return _skip(memory, _nothing_to_do(settings, seen))
-    waiting = seen.digest or _NOTHING
-    tries = [_try(record) for record in records]
-    left = pause_left(waiting, tries, time.time())
-    if left:
-        tried = tries_of(waiting, tries)
-        if tried >= ATTEMPTS and memory.given_up != waiting:
-            memory = replace(memory, given_up=waiting)
-            context.log.error(
-                "%s: %d runs changed nothing of that; correct what the last one, %s, names",
-                reason,
-                ATTEMPTS,
-                records[0].dagster_run.run_id,
-            )
-        return _skip(
-            memory,
-            f"{reason}; run {records[0].dagster_run.run_id} did not help, again in {left:.0f} s",
-        )
-    context.log.info(reason)
-    request = dg.RunRequest(
-        # the daemon asks for no run twice: another key after every run there was
-        run_key=f"{waiting}-{records[0].dagster_run.run_id if records else 'first'}",
-        tags={_WAITING: waiting, "ngsim/files": str(len(seen.ready))},
+    told = answer(memory, seen.digest, reason, [_try(record) for record in records], time.time())
+    if told.alarm:
+        context.log.error(told.alarm)
+    if not told.run_key:
+        return _skip(told.memory, told.reason)
+    context.log.info(told.reason)
+    tags = {_WAITING: told.waiting, "ngsim/files": str(len(seen.ready))}
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=told.run_key, tags=tags)],
+        cursor=told.memory.cursor(),
     )
-    return dg.SensorResult(run_requests=[request], cursor=memory.cursor())
 
 
 def _try(record: dg.RunRecord) -> Try:
     run = record.dagster_run
-    return Try(run.tags.get(_WAITING, ""), run.is_success, record.end_time)
+    return Try(run.tags.get(_WAITING, ""), run.is_success, record.end_time, run.run_id)
 
 
 def _reason_to_run(settings: Settings, seen: Changes, records: Sequence[dg.RunRecord]) -> str:

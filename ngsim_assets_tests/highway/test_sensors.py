@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from ngsim_assets.highway import failures, sensors, watching
+from ngsim_assets.automation import watching
+from ngsim_assets.highway import failures, sensors
 from ngsim_assets.highway.data_versions import NOTHING
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets.storage.errors import DiskFull
