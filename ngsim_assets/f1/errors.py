@@ -85,3 +85,37 @@ class BadState(F1Error):
             f"the saved state of {what} cannot be used: {reason}",
             "remove it and read the session from its beginning",
         )
+
+
+class NothingDeliveredOf(F1Error):
+    """A session of which the store of downloads holds no file."""
+
+    def __init__(self, session: str) -> None:
+        self.session = session
+        super().__init__(
+            f"nothing has been delivered of {session}",
+            "fetch it (ngsim f1 historical) or take its files in first",
+        )
+
+
+class DeliveryGone(F1Error):
+    """Files that were delivered and are not where they were kept."""
+
+    def __init__(self, session: str, source: str, key: str) -> None:
+        self.session = session
+        super().__init__(
+            f"files of {session} are missing in the store of downloads: {source} {key}",
+            "fetch or take them in again; what is stored of the session stays as it is",
+        )
+
+
+class MessagesUnaccounted(F1Error):
+    """Lines, messages or rows of which some became nothing, or more than one thing."""
+
+    def __init__(self, what: str, given: int, accounted: int) -> None:
+        self.given = given
+        self.accounted = accounted
+        super().__init__(
+            f"of {given:,} {what} {accounted:,} are accounted for",
+            "nothing more was stored; report it with the feed, it is a fault of the software",
+        )

@@ -39,7 +39,7 @@ from ngsim_assets.f1.sources.errors import (
     SeasonNotThere,
 )
 from ngsim_assets.f1.sources.fastf1_process import FastF1Process
-from ngsim_assets.f1.sources.historical_file import SESSION_FILE, HistoricalFile
+from ngsim_assets.f1.sources.historical_file import SESSION_FILE, SOURCE, HistoricalFile
 from ngsim_assets.f1.sources.places import Wanted
 from ngsim_assets.f1.sources.seasons import Scheduled, of_schedule
 from ngsim_assets.f1.sources.simulated import (
@@ -77,7 +77,7 @@ class HistoricalIngestor(AsyncDataSource):
     Raises FastF1Missing where the extra `f1` is not installed, ArchiveNotForFastF1.
     """
 
-    name = "f1-historical"
+    name = SOURCE
 
     def __init__(
         self,

@@ -25,6 +25,8 @@ from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.sources.places import Found
 
 SESSION_FILE: Final = "session.json"
+SOURCE: Final = "f1-historical"
+"""Name of the ingestor that writes them."""
 
 
 @dataclass(frozen=True, slots=True)

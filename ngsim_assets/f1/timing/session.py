@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Final, cast
 
 import polars as pl
@@ -37,7 +38,6 @@ from ngsim_assets.f1.track_status import StatusAt, session_status, track_status
 from ngsim_assets.f1.weather import observation
 
 _VERSION: Final = 1
-_BEFORE_ALL: Final = -(10**12)
 _PARTS: Final = 4_096  # more messages than any line has
 
 
@@ -289,19 +289,26 @@ def in_order_of_time(
     """Messages with both times, in order of time, and of lines where times are equal.
 
     A message without any time, as the states that recorders write down, stays behind the message
-    that stands before it in its file.
+    that stands before it in its file; the first ones of a file before the first that has a time.
     """
     latest: dict[str, int] = {}
-    keyed: list[tuple[int, Message]] = []
-    for told in taken:
+    early: dict[str, list[Message]] = {}
+    keyed: list[tuple[int, int, Message]] = []
+    for place, told in enumerate(taken):
         message = clock.place(told) if clock else told
-        time = message.session_time
-        if time is None:
-            time = latest.get(message.file, _BEFORE_ALL)
+        time, before = message.session_time, latest.get(message.file)
+        if before is None:
+            if time is None:
+                early.setdefault(message.file, []).append(message)
+                continue
+            keyed += [(time, place, first) for first in early.pop(message.file, ())]
+        elif time is None or message.snapshot:
+            # a state is of when it was asked for, whatever older time it carries
+            time = max(before, before if time is None else time)
         latest[message.file] = time
-        keyed.append((time, message))
-    keyed.sort(key=lambda entry: entry[0])
-    return (message for _, message in keyed)
+        keyed.append((time, place, message))
+    keyed.sort(key=lambda entry: entry[:2])
+    return (message for message in [*chain(*early.values()), *(entry[2] for entry in keyed)])
 
 
 def raw_messages(taken: Iterable[Message], origin: Origin) -> pl.DataFrame:
@@ -309,7 +316,12 @@ def raw_messages(taken: Iterable[Message], origin: Origin) -> pl.DataFrame:
     return frame(
         F1_MESSAGES,
         (
-            {**origin.of(message), "topic": message.topic, "content": message.content}
+            {
+                **origin.of(message),
+                "topic": message.topic,
+                "content": message.content,
+                "part": message.part,
+            }
             for message in taken
         ),
     )

@@ -197,6 +197,24 @@ def test_a_state_without_a_time_keeps_its_place_in_the_recording() -> None:
     assert [one.line for one in in_order_of_time(taken, CLOCK)] == [1, 2, 3, 4]
 
 
+def test_a_state_told_on_subscription_stands_where_its_recording_begins_or_goes_on() -> None:
+    def told(file: str, line: int, second: int | None, *, snapshot: bool = False) -> Message:
+        moment = None if second is None else CLOCK.utc(second * 1000)
+        status: Json = {"Status": "1"}
+        return Message("s", "TrackStatus", None, moment, status, "", file, line, snapshot)
+
+    first = [told("a", 1, 1), told("a", 2, 6)]
+    joined = [told("b", 1, None, snapshot=True), told("b", 2, 5), told("b", 3, 7)]
+    again = [told("b", 4, 6, snapshot=True), told("b", 5, 8)]
+    ordered = in_order_of_time([*first, *joined, *again], CLOCK)
+    assert [(one.file, one.line) for one in ordered] == [
+        ("a", 1),
+        *(("b", line) for line in (1, 2)),
+        ("a", 2),
+        *(("b", line) for line in (3, 4, 5)),
+    ]
+
+
 def test_a_status_told_on_subscription_holds_for_the_laps_that_follow() -> None:
     def state(topic: str, payload: Json) -> Message:
         return Message(str(RACE), topic, None, None, payload, "", "r", 1, snapshot=True)
