@@ -86,6 +86,13 @@ class RawMessage(_Row):
     ]
     source_file: SourceFile
     source_row: SourceRow
+    part: Annotated[
+        int,
+        Field(
+            ge=0, description="Place in that line, from 0; only lines of recordings hold several."
+        ),
+        Column(pl.Int32()),
+    ]
 
 
 class Lap(_Row):
@@ -414,7 +421,7 @@ def _table(name: str, model: type[BaseModel], *sort_by: str) -> Table:
     )
 
 
-F1_MESSAGES = _table("f1_messages", RawMessage, "source_file", "source_row", "topic")
+F1_MESSAGES = _table("f1_messages", RawMessage, "source_file", "source_row", "part")
 F1_LAPS = _table("f1_laps", Lap, "driver_number", "lap_number")
 F1_WEATHER = _table("f1_weather", Weather, "valid_time", "issue_time", "source")
 F1_TRACK_STATUS = _table("f1_track_status", TrackStatus, "session_time_ms", "source_row")
