@@ -10,9 +10,11 @@ Belongs here: finding and using that start. Does not belong here: reading of mes
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from ngsim_assets.f1.formats import Json
 from ngsim_assets.f1.reading.messages import Message
@@ -24,6 +26,7 @@ _MS = timedelta(milliseconds=1)
 _SECOND_MS = 1_000
 _AGREEING_MS = 1_200  # one second of truncation, and what transmission adds to it
 _AGREEING_SHARE = 0.25
+_LATE_MS = 600_000  # no half of all messages comes that much too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,10 @@ def clock_of(messages: Iterable[Message], info: SessionInfo | None = None) -> Se
         elif message.topic == "SessionStatus" and started is None:
             started = time if at(message.payload, "Status") == "Started" else None
     if exact:
-        return SessionClock(_moment(max(exact)), 1, "times inside messages")
+        # a clock that was wrong once, by a day or by years, does not tell the start
+        near = median(exact) + _LATE_MS
+        latest = max(start for start in exact if start <= near)
+        return SessionClock(_moment(latest), 1, "times inside messages")
     latest = _latest(truncated)
     if latest is not None:
         precision = max(_SECOND_MS // (len(truncated) + 1), 10)
@@ -138,7 +144,7 @@ def _latest(starts: list[float]) -> float | None:
     ordered = sorted(starts)
     for position in range(len(ordered) - 1, -1, -1):
         low = ordered[position] - _AGREEING_MS
-        agreeing = sum(low <= start for start in ordered[: position + 1])
+        agreeing = position + 1 - bisect_left(ordered, low, 0, position + 1)
         if agreeing >= _AGREEING_SHARE * len(ordered):
             return ordered[position]
     return None

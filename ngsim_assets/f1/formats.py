@@ -85,8 +85,9 @@ OPENF1: Final = "openf1/"
 _SESSION_TIME = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)(?:\.(\d{1,7}))?", re.ASCII)
 _DURATION = re.compile(r"\+?(?:(?:(\d{1,2}):)?(\d{1,3}):)?(\d{1,6})(?:\.(\d{1,7}))?", re.ASCII)
 _MILLISECONDS = 3
-_LARGEST = 2**31 - 1
+_LARGEST = 10**9  # sums of a few still have 32 bits
 _DIGITS = 11
+_DAY = 24 * 3600
 
 
 def session_time(text: str) -> int | None:
@@ -99,17 +100,20 @@ def session_time(text: str) -> int | None:
 
 
 def duration(text: str) -> int | None:
-    """Milliseconds of a time written `1:42.105`, `26.702` or `+0.404`; None for anything else."""
+    """Milliseconds of a time written `1:42.105`, `26.702` or `+0.404`; None for anything else.
+
+    Nothing of a day and more is a time of a lap, a sector or a gap.
+    """
     found = _DURATION.fullmatch(text)
     if found is None:
         return None
     hours, minutes, seconds, fraction = found.groups()
     whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
-    return whole * 1000 + _thousandths(fraction)
+    return whole * 1000 + _thousandths(fraction) if whole < _DAY else None
 
 
 def whole(value: Json) -> int | None:
-    """A whole number of 32 bits, delivered as a number or as text; None for anything else."""
+    """A whole number up to a billion, delivered as a number or as text; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):

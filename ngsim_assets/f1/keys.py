@@ -17,6 +17,9 @@ _KEY = re.compile(
     r"(\d{4}-\d\d-\d\d)_([a-z0-9]+(?:-[a-z0-9]+)*)_([a-z0-9]+(?:-[a-z0-9]+)*)", re.ASCII
 )
 
+LONGEST = 120
+"""Characters of a key: with what stands beside it, it has to fit into the name of a file."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class SessionKey:
@@ -35,6 +38,8 @@ class SessionKey:
     def __post_init__(self) -> None:
         if _KEY.fullmatch(str(self)) is None:
             raise BadSessionKey(str(self), "meeting and session are lower-case words and hyphens")
+        if len(str(self)) > LONGEST:
+            raise BadSessionKey(f"{str(self)[:40]}…", f"longer than {LONGEST} characters")
 
     def __str__(self) -> str:
         return f"{self.date.isoformat()}_{self.meeting}_{self.session}"

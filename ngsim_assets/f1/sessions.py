@@ -6,19 +6,22 @@ happens in it, facts about circuits (circuits.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from ngsim_assets.f1.circuits import Circuit, circuit_named
-from ngsim_assets.f1.errors import SessionUnknown
+from ngsim_assets.f1.errors import BadSessionKey, SessionUnknown
 from ngsim_assets.f1.formats import Json, text, whole
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.reading.messages import Message
+from ngsim_assets.f1.reading.recordings import utc
 from ngsim_assets.f1.timing.folding import at
 
 Kind = Literal["race", "qualifying", "practice"]
+_OFFSET = re.compile(r"(-)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,22 @@ def of_index(index: Json, source: str) -> Iterator[SessionInfo]:
 
 
 def of_messages(messages: Iterable[Message]) -> SessionInfo | None:
-    """The session that the first SessionInfo among `messages` describes; None without one."""
+    """The session that the first SessionInfo among `messages` describes; None without one.
+
+    One that is damaged is passed over if another describes the session: SessionUnknown if none
+    does.
+    """
+    damaged: SessionUnknown | None = None
     for message in messages:
-        if message.topic == "SessionInfo":
-            return of_feed(message.payload, f"{message.file}, line {message.line}")
-        if message.topic == "openf1/sessions":
-            return of_openf1(message.payload, f"{message.file}, row {message.line}")
+        try:
+            if message.topic == "SessionInfo":
+                return of_feed(message.payload, f"{message.file}, line {message.line}")
+            if message.topic == "openf1/sessions":
+                return of_openf1(message.payload, f"{message.file}, row {message.line}")
+        except SessionUnknown as error:
+            damaged = damaged or error
+    if damaged is not None:
+        raise damaged
     return None
 
 
@@ -153,9 +166,12 @@ def _session(
     begins = _moment(start, shift)
     if begins is None:
         raise SessionUnknown(source, f"its start reads {start!r}")
-    local = (begins + shift).date()
+    try:
+        key = SessionKey.of((begins + shift).date(), meeting_name, name)
+    except BadSessionKey as error:
+        raise SessionUnknown(source, str(error)) from None
     return SessionInfo(
-        key=SessionKey.of(local, meeting_name, name),
+        key=key,
         kind=kind_of(kind or name),
         name=name,
         meeting=meeting_name,
@@ -183,20 +199,17 @@ def _offset(told: str | None) -> timedelta:
     """`-06:00:00` as a duration."""
     if told is None:
         return timedelta(0)
-    parts = told.removeprefix("-").split(":")
-    if not all(part.isdigit() for part in parts) or not 2 <= len(parts) <= 3:
+    found = _OFFSET.fullmatch(told)
+    if found is None:
         return timedelta(0)
-    hours, minutes, *rest = (int(part) for part in parts)
-    shift = timedelta(hours=hours, minutes=minutes, seconds=rest[0] if rest else 0)
-    return -shift if told.startswith("-") else shift
+    hours, minutes, seconds = (int(part or 0) for part in found.group(2, 3, 4))
+    shift = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return -shift if found[1] else shift
 
 
 def _moment(told: str, shift: timedelta) -> datetime | None:
     """A scheduled time in UTC: the feeds write local clocks, OpenF1 says its zone."""
-    try:
-        moment = datetime.fromisoformat(told)
-    except ValueError:
-        return None
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    return (moment - shift).replace(tzinfo=UTC)
+    moment = utc(told)
+    if moment is None or datetime.fromisoformat(told).tzinfo is not None:
+        return moment
+    return moment - shift

@@ -53,9 +53,7 @@ def test_a_duration_written_reads_back(ms: int) -> None:
 def test_numbers_and_truths_are_told_as_text_too() -> None:
     assert [whole("12"), whole(12), whole(12.0), whole("-3")] == [12, 12, 12, -3]
     assert [whole(value) for value in (True, None, "1.5", 1.5, "", "²", [])] == [None] * 7
-    assert [whole(9e99), whole("9" * 30), whole(2**31), whole(2**31 - 1)] == [None] * 3 + [
-        2**31 - 1
-    ]
+    assert [whole(9e99), whole("9" * 30), whole(10**9 + 1), whole(10**9)] == [None] * 3 + [10**9]
     assert [number("16.9"), number(3), number("nan"), number("1e999"), number(True)] == [
         16.9,
         3.0,

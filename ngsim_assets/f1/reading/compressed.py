@@ -12,6 +12,9 @@ import zlib
 _RAW_DEFLATE = -15
 LARGEST = 4 * 1024 * 1024
 """Bytes a message may inflate to; a real one has some 10 kB."""
+_DENSEST, _SMALL = 64, 4_096
+"""Bytes a packed byte may become, and what is granted beside: real ones become up to 25. A feed of
+many small bombs takes no more memory than it may be expected to."""
 
 
 class DamagedCompression(ValueError):
@@ -27,16 +30,18 @@ def inflate(content: str, largest: int = LARGEST) -> bytes:
 
     Raises:
         DamagedCompression: it is not base64 of a whole raw deflate stream.
-        InflatesTooFar: it holds more than `largest` bytes; no more than that are ever made.
+        InflatesTooFar: it holds more than `largest` bytes, or far more than was packed; no more
+            than that are ever made.
     """
     try:
         packed = base64.b64decode(content, validate=True)
         engine = zlib.decompressobj(_RAW_DEFLATE)
-        unpacked = engine.decompress(packed, largest + 1)
+        bound = min(largest, _DENSEST * len(packed) + _SMALL)
+        unpacked = engine.decompress(packed, bound + 1)
     except (binascii.Error, ValueError, zlib.error) as error:
         raise DamagedCompression(str(error)) from None
-    if len(unpacked) > largest:
-        raise InflatesTooFar(f"more than {largest:,} bytes")
+    if len(unpacked) > bound:
+        raise InflatesTooFar(f"more than {bound:,} bytes out of {len(packed):,}")
     if not engine.eof:
         raise DamagedCompression("the stream ends too early")
     return unpacked

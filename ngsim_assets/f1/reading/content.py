@@ -18,6 +18,10 @@ from ngsim_assets.f1.reading.messages import Reason
 _BOM = b"\xef\xbb\xbf"
 LARGEST_LINE = 16 * 1024 * 1024
 """Characters of a line; a real one has up to some 100 kB."""
+LARGEST_LITERAL = 1024 * 1024
+"""Characters of a Python literal: its parser takes a thousand times as much memory."""
+
+_SHOWN = 1_000
 
 
 class Unusable(ValueError):
@@ -28,6 +32,12 @@ class Unusable(ValueError):
         self.detail = detail
         self.topic = topic
         super().__init__(f"{reason}: {detail}")
+
+
+def kept(line: bytes) -> str:
+    """A line that is set aside, as text; of one that is too long, its beginning."""
+    line = line[:_SHOWN] if len(line) > LARGEST_LINE else line
+    return line.decode("utf-8", errors="backslashreplace")
 
 
 def read_json(text: str | bytes) -> Json:
@@ -44,10 +54,33 @@ def read_literal(text: str) -> Json:
         return cast("Json", from_json(text))
     except (ValueError, RecursionError):
         pass
+    if len(text) > LARGEST_LITERAL:
+        raise Unusable("too_large", f"no JSON, and {len(text):,} characters of anything else")
     try:
-        return cast("Json", ast.literal_eval(text))
+        return _as_json(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise Unusable("damaged_json", str(error) or type(error).__name__) from None
+
+
+def _as_json(value: object) -> Json:
+    """`value` if JSON could say it too; ValueError or TypeError for sets, bytes, half characters.
+
+    Python literals can be more than feeds ever are, and what is none of JSON breaks whatever
+    reads it later.
+    """
+    if isinstance(value, str):
+        value.encode()
+        return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list):
+        return [_as_json(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        told = cast("dict[object, object]", value)
+        if not all(isinstance(key, str) for key in told):
+            raise TypeError("a key that is no text")
+        return {str(_as_json(key)): _as_json(item) for key, item in told.items()}
+    raise TypeError(f"a {type(value).__name__} in it")
 
 
 def payload_of(topic: str, delivered: Json) -> Json:

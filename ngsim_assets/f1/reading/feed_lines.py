@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from ngsim_assets.f1.errors import FeedUnreadable
 from ngsim_assets.f1.formats import session_time
-from ngsim_assets.f1.reading.content import LARGEST_LINE, Unusable, payload_of, read_json
+from ngsim_assets.f1.reading.content import LARGEST_LINE, Unusable, kept, payload_of, read_json
 from ngsim_assets.f1.reading.messages import Item, Message, Reading, SetAside
 from ngsim_assets.f1.reading.order import Order
 
@@ -45,14 +45,15 @@ class FeedReader:
         body = body.rstrip(b"\r\n")
         if not body.strip():
             return []
-        content = body.decode("utf-8", errors="backslashreplace")
         try:
             return [self._message(body, row)]
         except Unusable as why:
             cut = not whole and why.reason in ("damaged_json", "no_time", "not_text")
             reason = "cut_short" if cut else why.reason
             return [
-                SetAside(self._session, reason, why.detail, self._topic, content, self._file, row)
+                SetAside(
+                    self._session, reason, why.detail, self._topic, kept(body), self._file, row
+                )
             ]
 
     def _message(self, body: bytes, row: int) -> Message:

@@ -88,7 +88,8 @@ class SetAside:
     Attributes:
         detail: what exactly is wrong, for people.
         topic: of the message it would have been, empty if that cannot be told.
-        content: the line as delivered; bytes that are no text are written as escapes.
+        content: the line as delivered; bytes that are no text are written as escapes, and of a
+            line that is too long there is the beginning only.
     """
 
     session: str

@@ -20,6 +20,8 @@ from ngsim_assets.f1.reading.order import Order
 from ngsim_assets.f1.reading.recordings import utc
 
 _TIMES = ("date", "date_start")
+LARGEST_RESPONSE = 128 * 1024 * 1024
+"""Bytes of a response that was kept; a real one has up to some 10 MB."""
 
 
 def read_response(
@@ -56,9 +58,12 @@ def read_response(
 def read_file(path: Path, session: str, endpoint: str, *, name: str | None = None) -> Reading:
     """As `read_response`, of a response that was kept; FeedUnreadable if it cannot be read."""
     try:
-        body = path.read_bytes()
+        with path.open("rb") as file:
+            body = file.read(LARGEST_RESPONSE + 1)
     except OSError as error:
         raise FeedUnreadable(str(path), error.strerror or str(error)) from None
+    if len(body) > LARGEST_RESPONSE:
+        raise NotAFeed(str(path), f"more than {LARGEST_RESPONSE:,} bytes for one response")
     return read_response(body, session, endpoint, name or str(path))
 
 

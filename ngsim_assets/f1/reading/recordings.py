@@ -26,6 +26,7 @@ from ngsim_assets.f1.formats import COMPRESSED, Json
 from ngsim_assets.f1.reading.content import (
     LARGEST_LINE,
     Unusable,
+    kept,
     payload_of,
     read_json,
     read_literal,
@@ -34,6 +35,8 @@ from ngsim_assets.f1.reading.feed_lines import bounded
 from ngsim_assets.f1.reading.messages import Item, Message, Reading, SetAside
 from ngsim_assets.f1.reading.order import Order
 
+FIRST_YEAR, LAST_YEAR = 1990, 2099
+"""Years that times of feeds may lie in."""
 _BOM = b"\xef\xbb\xbf"
 _PARTS = 3
 
@@ -53,7 +56,7 @@ class RecordingReader:
         body = body.strip()
         if not body:
             return []
-        content = body.decode("utf-8", errors="backslashreplace")
+        content = kept(body)
         try:
             delivered = read_literal(_text(body))
             alone = isinstance(delivered, list)
@@ -224,10 +227,13 @@ def _state_time(state: dict[str, Json]) -> datetime | None:
 def utc(text: str) -> datetime | None:
     """Time written `2024-10-26T17:15:49.3337638Z`, to the microsecond; None for anything else.
 
-    The feeds write UTC without saying so in some places; a zone that is told is kept.
+    The feeds write UTC without saying so in some places; a zone that is told is kept. Times before
+    there were feeds, or long after, are none.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        return None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -32,6 +32,8 @@ GRACE: Final = 5_000
 """Milliseconds after the end of a lap in which its values may still come in."""
 
 TRAPS: Final = ("I1", "I2", "FL", "ST")
+MOST_LAPS: Final = 1_000
+"""Laps of a driver in a session over which a count of them is none."""
 _VERSION: Final = 1
 
 
@@ -86,7 +88,7 @@ class LapAssembler:
         return closed
 
     def _joined(self, driver: Driver, told: Mapping[str, Json], time: int) -> None:
-        count = whole(told.get("NumberOfLaps")) or 0
+        count = _count(told) or 0
         over = count if self._race else max(count - 1, 0)
         if count != driver.count or over > driver.laps:
             driver.laps = max(over, driver.laps)
@@ -151,7 +153,7 @@ class LapAssembler:
     def _told(
         self, driver: Driver, told: Mapping[str, Json], time: int, file: str, row: int
     ) -> None:
-        count = whole(told.get("NumberOfLaps"))
+        count = _count(told)
         if _of_the_past(driver, count):
             driver.late += 1
             return
@@ -252,6 +254,12 @@ def _gap(driver: Driver, gap: int | None, time: int) -> None:
             lap.gap, lap.gap_at = gap, time
     else:
         driver.current.gap, driver.current.gap_at = gap, time
+
+
+def _count(told: Mapping[str, Json]) -> int | None:
+    """The count of laps that a change tells; None if there is none to be believed."""
+    count = whole(told.get("NumberOfLaps"))
+    return count if count is not None and 0 <= count <= MOST_LAPS else None
 
 
 def _of_the_past(driver: Driver, count: int | None) -> bool:

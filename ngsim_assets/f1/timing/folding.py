@@ -18,6 +18,9 @@ from ngsim_assets.f1.formats import Json
 DELETED: Final = "_deleted"
 LONGEST: Final = 10_000
 """Elements of an array that a change can reach; the longest real one has some hundred."""
+FARTHEST: Final = 250
+"""How far behind the end of an array an element may be added: what was lost in between."""
+_DIGITS: Final = 9  # of an index: the number of a far longer one takes Python too long to read
 
 
 class Unfoldable(ValueError):
@@ -113,6 +116,8 @@ def _fold_elements(state: list[Json], change: Mapping[str, Json]) -> list[Json]:
         raise Unfoldable("elements of an array cannot be taken away")
     for key in indices:
         index = int(key)
+        if index > len(state) + FARTHEST:
+            raise Unfoldable(f"element {index} of an array of {len(state)}")
         # what was not told of yet stays open until it is
         state.extend([None] * (index + 1 - len(state)))
         state[index] = fold(state[index], change[key])
@@ -130,4 +135,4 @@ def _whole(value: Json) -> Json:
 
 
 def _is_index(key: str) -> bool:
-    return key.isascii() and key.isdigit()
+    return len(key) <= _DIGITS and key.isascii() and key.isdigit()
