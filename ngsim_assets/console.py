@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -31,6 +32,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
 from ngsim_assets.errors import NgsimAssetsError
 
@@ -67,24 +69,60 @@ def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     if not rows:
         out.print(f"{title}: none", markup=False)
         return
-    cells = {
+    cells = _cells(rows)
+    table = _table(cells, rows, out.width)
+    if table is None:
+        _print_lists(title, cells)
+        return
+    out.print(title, style="bold", markup=False)  # a title of the table's would fold to its width
+    out.print(table)
+
+
+Shower = Callable[[str, Sequence[Mapping[str, object]]], None]
+"""Shows a title and rows of equal keys in place of those before."""
+
+
+@contextmanager
+def moving_table() -> Iterator[Shower | None]:
+    """A table that stays in its place and changes, on a terminal; None where nothing moves."""
+    if not err.is_terminal or _teller is not None:
+        yield None
+        return
+    with Live(console=err, transient=True, auto_refresh=False) as live:
+
+        def show(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+            cells = _cells(rows) if rows else {}
+            table = _table(cells, rows, err.width) if rows else None
+            parts = [Text(title, style="bold"), *([table] if table is not None else [])]
+            live.update(Group(*parts), refresh=True)
+
+        yield show
+
+
+def _cells(rows: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
+    """Texts by column, without columns that say nothing in any row."""
+    return {
         name: [_shown(row[name]) for row in rows]
         for place, name in enumerate(rows[0])
         if place == 0 or any(row[name] not in (None, "") for row in rows)
     }
+
+
+def _table(
+    cells: Mapping[str, Sequence[str]], rows: Sequence[Mapping[str, object]], available: int
+) -> Table | None:
+    """The table of `cells` within `available`, None if whole keys and numbers do not fit."""
     numbers = {name: any(_is_number(row[name]) for row in rows) for name in cells}
-    widths = _widths(cells, numbers, out.width)
+    widths = _widths(cells, numbers, available)
     if widths is None:
-        _print_lists(title, cells)
-        return
+        return None
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, width in zip(cells, widths, strict=True):
         justify = "right" if numbers[name] else "left"
         table.add_column(name, justify=justify, overflow="fold", width=width)
     for values in zip(*cells.values(), strict=True):
         table.add_row(*map(escape, values))
-    out.print(title, style="bold", markup=False)  # a title of the table's would fold to its width
-    out.print(table)
+    return table
 
 
 def _widths(
