@@ -67,9 +67,10 @@ def of_tables(
     columns = ("session_time_ms", "timestamp", "message", "flag", "scope", "status", "mode")
     told = None
     if race_control is not None:
+        spoken = race_control.filter(pl.col("message").is_not_null())
         told = [
             Told(moment, *said)
-            for time, stamp, *said in race_control.select(*columns).iter_rows()
+            for time, stamp, *said in spoken.select(*columns).iter_rows()
             if (moment := _moment(time, stamp)) is not None
         ]
     ends: list[Moment] = []
