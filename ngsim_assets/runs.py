@@ -219,7 +219,7 @@ def _build_all(
                 _build_one(settings, instance, build_recording, key, due[key], run_id, show)
             except RunFailed as error:
                 built.failed.append(key)
-                _remember(settings, str(key), error)
+                remember(settings, str(key), error)
                 console.fail(error, debug=False)
             else:
                 built.tables[key] = [table_of(asset).name for asset in due[key]]
@@ -231,9 +231,9 @@ def _build_all(
             progress.update(task, completed=done)
         progress.update(task, description="summarising the corpus")
         try:
-            _resolve(settings, "", _run(summarise, instance, None))
+            resolve(settings, "", run_job(summarise, instance, None))
         except RunFailed as error:
-            _remember(settings, "", error)
+            remember(settings, "", error)
             raise
     return built
 
@@ -251,7 +251,7 @@ def _build_one(
     for _ in range(_PASSES):
         if not due or due == before:
             break
-        _resolve(settings, str(key), _run(job, instance, str(key), due, run_id, show))
+        resolve(settings, str(key), run_job(job, instance, str(key), due, run_id, show))
         run_id = None
         before, due = due, _due(standings(open_platform(settings), key))
     if before == ASSETS:
@@ -293,7 +293,7 @@ def _jobs() -> tuple[dg.JobDefinition, dg.JobDefinition]:
         return defs.resolve_job_def(BUILD_RECORDING), defs.resolve_job_def(SUMMARISE_CORPUS)
 
 
-def _run(
+def run_job(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     key: str | None,
@@ -338,14 +338,16 @@ def _run(
     raise RunFailed(key or "", failures.UNKNOWN_STEP, "no step says why", result.run_id)
 
 
-def _remember(settings: Settings, recording: str, error: RunFailed) -> None:
+def remember(settings: Settings, recording: str, error: RunFailed) -> None:
+    """Put a failed run on record; `recording` is the partition it was of, empty for all."""
     failures.record(
         settings,
         failures.Failure(recording, error.step, error.reason, error.run_id, datetime.now(UTC)),
     )
 
 
-def _resolve(settings: Settings, recording: str, steps: Sequence[str]) -> None:
+def resolve(settings: Settings, recording: str, steps: Sequence[str]) -> None:
+    """Take failures of these steps, which have succeeded now, off record."""
     failures.resolve(settings, recording, steps)
 
 
