@@ -7,10 +7,10 @@ not belong here: any format of any feed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from ngsim_assets.f1.formats import COMPRESSED, Json
 
@@ -29,22 +29,22 @@ Reason = Literal[
     "unfoldable",
     "unknown_topic",
 ]
-"""Why a line is no message.
-
-cut_short: the last line of a file, without an end.
-damaged_compression: a compressed topic whose base64 or deflate is broken.
-damaged_json: content that is neither JSON nor a Python literal.
-duplicate: topic, time and content of a message that came before.
-empty_message: a sign of life without content.
-not_a_message: readable, and of no form that any feed has.
-not_text: bytes that are no UTF-8.
-no_time: a message without a time where the feed always has one.
-other_session: a row of a session that was not asked for.
-out_of_order: a change older than one of its topic that was already handed on.
-too_large: a line, or what it inflates to, over the limit.
-unfoldable: a change that does not fit what it is to change.
-unknown_topic: a topic that formats.py does not list.
-"""
+MEANINGS: Final[Mapping[Reason, str]] = {
+    "cut_short": "the last line of a file, without an end",
+    "damaged_compression": "a compressed topic whose base64 or deflate is broken",
+    "damaged_json": "content that is neither JSON nor a Python literal that JSON could say too",
+    "duplicate": "topic, time and content of a message that came before",
+    "empty_message": "a sign of life without content",
+    "not_a_message": "readable, and of no form that any feed has",
+    "not_text": "bytes that are no UTF-8",
+    "no_time": "a message without a time where the feed always has one, or with one that none has",
+    "other_session": "a row of a session that was not asked for",
+    "out_of_order": "a change older than one of its topic that was already handed on",
+    "too_large": "a line, or what it inflates to, over the limit",
+    "unfoldable": "a change that does not fit what it is to change",
+    "unknown_topic": "a topic that formats.py does not list",
+}
+"""Why a line is no message, for people."""
 
 
 @dataclass(frozen=True, slots=True)
