@@ -204,10 +204,23 @@ def version_of(platform: F1Platform, session: SessionKey) -> Known:
 
     Raises what `delivered` raises.
     """
+    known = known_before(platform, session)
+    return known or remember(platform, delivered(platform.store, session))
+
+
+def known_before(platform: F1Platform, session: SessionKey) -> Known | None:
+    """What was written down of the files that are held now; None if it was not.
+
+    Raises DeliveryGone, DamagedRecord.
+    """
     held = held_of(platform.store, session)
-    return _remembered(platform, session, held) or remember(
-        platform, delivered(platform.store, session)
-    )
+    try:
+        told = json.loads((platform.sessions / f"{session}.json").read_bytes())
+        if told["reader"] != _READER or told["files"] != held.fingerprint:
+            return None
+        return Known(str(told["version"]), int(told["messages"]), len(told["files"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # what is unreadable is written anew
 
 
 def remember(platform: F1Platform, told: Delivered) -> Known:
@@ -222,17 +235,6 @@ def remember(platform: F1Platform, told: Delivered) -> Known:
     path = platform.sessions / f"{told.origin.session}.json"
     write_atomically(path, json.dumps(record, indent=1))
     return known
-
-
-def _remembered(platform: F1Platform, session: SessionKey, held: Held) -> Known | None:
-    """What was written down of these very files; None if it was not, or cannot be read."""
-    try:
-        told = json.loads((platform.sessions / f"{session}.json").read_bytes())
-        if told["reader"] != _READER or told["files"] != held.fingerprint:
-            return None
-        return Known(str(told["version"]), int(told["messages"]), len(told["files"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _info(messages: Iterable[Message]) -> SessionInfo | None:

@@ -61,6 +61,7 @@ CODE_VERSIONS: Final[Mapping[str, str]] = dict.fromkeys(TABLE_OF, "1")
 BUILT_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(TABLE_OF, (FEEDS,)),
     F1_NEUTRALISATIONS.name: (
+        FEEDS,
         F1_TRACK_STATUS.name,
         F1_RACE_CONTROL.name,
         F1_SESSION_STATUS.name,

@@ -23,8 +23,10 @@ from ngsim_assets.f1.model import (
     F1_LAPS,
     F1_QUARANTINE,
     F1_RACE_CONTROL,
+    F1_SESSION_STATUS,
     F1_TRACK_STATUS,
     F1_WEATHER,
+    SessionStatus,
 )
 from ngsim_assets.f1.origin import frame
 from ngsim_assets.f1.track_status import GREEN
@@ -33,6 +35,7 @@ from ngsim_assets.f1.validation_rules import (
     ROBUST,
     lap_rules,
     race_control_rules,
+    ranges,
     track_status_rules,
     weather_rules,
 )
@@ -76,8 +79,8 @@ class Validated:
 
     @property
     def flags(self) -> dict[str, int]:
-        """Valid rows per flag."""
-        return _counts(self.valid[FLAGS])
+        """Valid rows per flag; none of a table without flags."""
+        return _counts(self.valid[FLAGS]) if FLAGS in self.valid.columns else {}
 
 
 def validated_laps(laps: pl.DataFrame, *, race: bool, now: datetime | None = None) -> Validated:
@@ -101,6 +104,11 @@ def validated_track_status(status: pl.DataFrame, *, now: datetime | None = None)
 def validated_race_control(told: pl.DataFrame, *, now: datetime | None = None) -> Validated:
     """Rows of f1_race_control of one session, judged."""
     return _judged(F1_RACE_CONTROL, prepared_messages(told), told, race_control_rules(_at(now)))
+
+
+def validated_session_status(status: pl.DataFrame) -> Validated:
+    """Rows of f1_session_status of one session, judged: each is to have a status."""
+    return _judged(F1_SESSION_STATUS, status, status, ranges(SessionStatus))
 
 
 def prepared_laps(laps: pl.DataFrame, *, race: bool) -> pl.DataFrame:

@@ -13,7 +13,6 @@ import hashlib
 import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,15 +37,11 @@ _INTRODUCTION: Final = f"SessionInfo{feed_lines.SUFFIX}"
 
 
 class TopicFolder:
-    """A folder of `.jsonStream` files, as the archive has one per session.
-
-    Args:
-        session: its key, None where its SessionInfo tells it.
-    """
+    """A folder of `.jsonStream` files of one session, as the archive has it."""
 
     kind: SourceKind = "livetiming"
 
-    def __init__(self, folder: Path, session: SessionKey | None = None) -> None:
+    def __init__(self, folder: Path, session: SessionKey) -> None:
         self._folder = folder
         self._session = session
         names = (path.name for path in sorted(folder.glob(f"*{feed_lines.SUFFIX}")))
@@ -54,9 +49,7 @@ class TopicFolder:
 
     async def sessions(self, session: Session) -> AsyncIterator[Found]:
         """The one session."""
-        key = self._session
-        found = Found(key) if key is not None else await in_thread(_found_in, self._folder)
-        yield replace(found, part=part_of(self._folder))
+        yield Found(self._session, part=part_of(self._folder))
 
     def url_of(self, found: Found) -> str:
         """The folder."""
@@ -98,27 +91,22 @@ class TopicFolder:
 
 
 class Responses:
-    """Responses of OpenF1 about one session, a file each, named after their endpoints.
-
-    Args:
-        session: its key, None where a response of `sessions` tells it.
-    """
+    """Responses of OpenF1 about one session, a file each, named after their endpoints."""
 
     kind: SourceKind = "openf1"
 
-    def __init__(self, files: Sequence[Path], session: SessionKey | None = None) -> None:
+    def __init__(self, files: Sequence[Path], session: SessionKey) -> None:
         self._session = session
+        self._folder = min(files).parent
         self._files: defaultdict[str, list[Path]] = defaultdict(list)
         for path in sorted(files):
             endpoint = openf1.endpoint_of(path.name)
             if endpoint is not None:
                 self._files[endpoint].append(path)
-        self._folder = min(files).parent
 
     async def sessions(self, session: Session) -> AsyncIterator[Found]:
         """The one session."""
-        key = self._session or await in_thread(self._told)
-        yield Found(key, part=part_of(self._folder))
+        yield Found(self._session, part=part_of(self._folder))
 
     def url_of(self, found: Found) -> str:
         """The folder."""
@@ -158,16 +146,6 @@ class Responses:
 
             files += await _kept(session, resource, path, write)
         return files
-
-    def _told(self) -> SessionKey:
-        """The session that the responses tell, by the name of its meeting where they have it."""
-        rows = [row for path in self._files["sessions"] for row in rows_in(path)]
-        if not rows:
-            raise SessionUnknown(str(self._folder), "no response of OpenF1's sessions in it")
-        meetings = [row for path in self._files["meetings"] for row in rows_in(path)]
-        names = {whole(at(row, "meeting_key")): text(at(row, "meeting_name")) for row in meetings}
-        name = names.get(whole(at(rows[0], "meeting_key")))
-        return of_openf1(rows[0], str(self._folder), meeting=name).key
 
 
 def part_of(path: Path) -> str:
@@ -221,11 +199,30 @@ async def _kept(
         return []
 
 
-def _found_in(folder: Path) -> Found:
+def session_of_topics(folder: Path) -> SessionKey:
+    """The session that a folder of topic files tells; SessionUnknown if it does not."""
     path = folder / _INTRODUCTION
     if not path.is_file():
         raise SessionUnknown(str(folder), f"no {_INTRODUCTION} in it")
     info = of_messages(feed_lines.read_file(path, folder.name).messages)
     if info is None:
         raise SessionUnknown(str(path), "none of its lines describes it")
-    return Found.of(info)
+    return info.key
+
+
+def session_of_responses(files: Sequence[Path]) -> SessionKey:
+    """The session that responses tell, by the name of its meeting where they have it.
+
+    Raises SessionUnknown if they do not.
+    """
+    folder = str(min(files).parent)
+    rows = [row for path in files if _is_of(path, "sessions") for row in rows_in(path)]
+    if not rows:
+        raise SessionUnknown(folder, "no response of OpenF1's sessions among its files")
+    meetings = [row for path in files if _is_of(path, "meetings") for row in rows_in(path)]
+    names = {whole(at(row, "meeting_key")): text(at(row, "meeting_name")) for row in meetings}
+    return of_openf1(rows[0], folder, meeting=names.get(whole(at(rows[0], "meeting_key")))).key
+
+
+def _is_of(path: Path, endpoint: str) -> bool:
+    return openf1.endpoint_of(path.name) == endpoint

@@ -25,6 +25,7 @@ from ngsim_assets.f1.telemetry.model import (
     PLACE_STEP,
     SPEED_STEP,
 )
+from ngsim_assets.f1.telemetry.moments import Moments
 
 SPEED_REJECTED = 400
 """km/h; no car of the formula has come near it."""
@@ -122,13 +123,23 @@ class Measured:
 
 
 def car_rows(
-    delivered: pl.DataFrame, origin: Origin, lines: Lines, drivers: Collection[int] = ()
+    delivered: pl.DataFrame,
+    origin: Origin,
+    lines: Lines,
+    drivers: Collection[int] = (),
+    moments: Moments | None = None,
 ) -> Measured:
-    """Rows of f1_telemetry of decoded car data; `drivers` are the numbers of DriverList."""
+    """Rows of f1_telemetry of decoded car data.
+
+    Args:
+        drivers: numbers of DriverList. moments: that rows before these had, which are repeated.
+    """
     taking_part, other_cars = _of_race(delivered, drivers)
     fast = (pl.col("speed_kmh") > SPEED_REJECTED).fill_null(False)
     believed, rejected = _believed(
-        taking_part, {f"speed_over_{SPEED_REJECTED}": fast, REPEATED: _repeated()}, lines
+        taking_part,
+        {f"speed_over_{SPEED_REJECTED}": fast, REPEATED: _repeated(taking_part, moments)},
+        lines,
     )
     warned = (pl.col("speed_kmh") > SPEED_WARNED).fill_null(False)
     metres = (pl.col("speed_kmh") / (3.6 * SPEED_STEP)).round() * SPEED_STEP
@@ -144,13 +155,17 @@ def car_rows(
 
 
 def position_rows(
-    delivered: pl.DataFrame, origin: Origin, lines: Lines, drivers: Collection[int] = ()
+    delivered: pl.DataFrame,
+    origin: Origin,
+    lines: Lines,
+    drivers: Collection[int] = (),
+    moments: Moments | None = None,
 ) -> Measured:
-    """Rows of f1_positions of decoded positions; `drivers` are the numbers of DriverList."""
+    """Rows of f1_positions of decoded positions; arguments as of `car_rows`."""
     taking_part, other_cars = _of_race(delivered, drivers)
     statuses = pl.col("status").is_in(["OnTrack", "OffTrack"])
     unknown = _Code("status", "status_unknown", pl.col("status").is_not_null() & ~statuses)
-    believed, rejected = _believed(taking_part, {REPEATED: _repeated()}, lines)
+    believed, rejected = _believed(taking_part, {REPEATED: _repeated(taking_part, moments)}, lines)
     cleared, nulled = _clear(believed, (*_PLACE_CODES, unknown), _PLACE_REASONS)
     frame = cleared.select(
         *_of_origin(origin, lines),
@@ -176,10 +191,10 @@ def _of_race(
     return delivered.filter(taking_part), Counter(dict(counted.iter_rows()))
 
 
-def _repeated() -> pl.Expr:
+def _repeated(rows: pl.DataFrame, moments: Moments | None) -> pl.Expr:
     """Whether a car was told of at that moment before: a feed that reconnects repeats itself."""
     moment = pl.col("timestamp").dt.timestamp("us") * 1000 + pl.col("driver_number")
-    return ~moment.is_first_distinct()
+    return pl.lit((moments or Moments()).again(rows.select(moment).to_series()))
 
 
 def _believed(

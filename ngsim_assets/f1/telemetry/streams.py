@@ -17,6 +17,7 @@ from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading.messages import Message, SetAside
 from ngsim_assets.f1.telemetry import openf1
 from ngsim_assets.f1.telemetry.decode import Decoded, decode_cars, decode_positions
+from ngsim_assets.f1.telemetry.moments import Moments
 from ngsim_assets.f1.telemetry.ranges import Lines, Measured, car_rows, position_rows
 
 CAR_DATA, POSITION = "CarData.z", "Position.z"
@@ -50,6 +51,7 @@ def car_data(
     origin: Origin,
     *,
     drivers: Collection[int] = (),
+    moments: Moments | None = None,
 ) -> Rows | None:
     """Rows of f1_telemetry of one session: CarData, or OpenF1's `car_data`.
 
@@ -57,9 +59,10 @@ def car_data(
 
     Args:
         drivers: numbers of DriverList; others are counted and left out. Without: 1 to 99.
+        moments: of rows that other messages of the session had; these are added.
     """
     chosen = [m for m in messages if m.topic in (CAR_DATA, openf1.CAR_DATA)]
-    return _rows(chosen, origin, drivers)
+    return _rows(chosen, origin, drivers, moments)
 
 
 def positions(
@@ -67,13 +70,19 @@ def positions(
     origin: Origin,
     *,
     drivers: Collection[int] = (),
+    moments: Moments | None = None,
 ) -> Rows | None:
     """Rows of f1_positions, as `car_data`: Position, or OpenF1's `location`."""
     chosen = [m for m in messages if m.topic in (POSITION, openf1.LOCATION)]
-    return _rows(chosen, origin, drivers)
+    return _rows(chosen, origin, drivers, moments)
 
 
-def _rows(messages: Sequence[Message], origin: Origin, drivers: Collection[int]) -> Rows | None:
+def _rows(
+    messages: Sequence[Message],
+    origin: Origin,
+    drivers: Collection[int],
+    moments: Moments | None,
+) -> Rows | None:
     if not messages:
         return None
     first = messages[0]
@@ -87,7 +96,7 @@ def _rows(messages: Sequence[Message], origin: Origin, drivers: Collection[int])
         for m in [messages[number]]
     ]
     return Rows(
-        measure(decoded.frame, origin, lines, drivers),
+        measure(decoded.frame, origin, lines, drivers, moments),
         len(messages),
         decoded.entries,
         decoded.frame.height,
