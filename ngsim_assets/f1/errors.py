@@ -119,3 +119,14 @@ class MessagesUnaccounted(F1Error):
             f"of {given:,} {what} {accounted:,} are accounted for",
             "nothing more was stored; report it with the feed, it is a fault of the software",
         )
+
+
+class NothingStoredOf(F1Error):
+    """A session of which a table was asked for before it was written."""
+
+    def __init__(self, session: str, table: str) -> None:
+        self.session = session
+        super().__init__(
+            f"{table} holds nothing of {session}",
+            "store it first, from what was delivered of it (ngsim f1 historical, or dropped files)",
+        )
