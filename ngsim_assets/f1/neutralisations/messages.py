@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ngsim_assets.f1.neutralisations.phases import (
     CLEAR,
     ENDING,
+    IN_THIS_LAP,
     RED,
     SAFETY_CAR,
     VSC,
@@ -32,10 +33,11 @@ _CODES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(VIRTUAL SAFETY CAR|VSC) DEPLOYED"), VSC),
     (re.compile(r"(VIRTUAL SAFETY CAR|VSC) ENDING"), ENDING),
     (re.compile(r"SAFETY CAR DEPLOYED"), SAFETY_CAR),
-    (re.compile(r"SAFETY CAR IN THIS LAP"), ENDING),
+    (re.compile(r"SAFETY CAR IN THIS LAP"), IN_THIS_LAP),
     (re.compile(r"RED FLAG"), RED),
     (re.compile(r"TRACK CLEAR"), CLEAR),
 )
+_OF_THE_CAR = (SAFETY_CAR, IN_THIS_LAP)
 
 
 class _Reason(NamedTuple):
@@ -86,10 +88,9 @@ def _code(message: Told) -> str | None:
     if message.flag is not None:
         return None
     if message.mode is not None and message.status is not None:
-        virtual = message.mode.startswith("VIRTUAL")
-        if message.status == "DEPLOYED":
-            return VSC if virtual else SAFETY_CAR
-        return ENDING if message.status in ("ENDING", "IN THIS LAP") else None
+        deployed, ending = (VSC, ENDING) if message.mode.startswith("VIRTUAL") else _OF_THE_CAR
+        told = {"DEPLOYED": deployed, "ENDING": ending, "IN THIS LAP": ending}
+        return told.get(message.status)
     text = message.text.strip()
     return next((code for wording, code in _CODES if wording.fullmatch(text)), None)
 

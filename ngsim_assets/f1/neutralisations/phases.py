@@ -14,6 +14,8 @@ from ngsim_assets.f1.neutralisations.model import Kind
 
 CLEAR, SAFETY_CAR, RED, VSC, ENDING = "1", "4", "5", "6", "7"
 """Codes of the status; 2 is yellow, which neither begins nor ends a phase."""
+IN_THIS_LAP = "in_this_lap"
+"""What the status has no code for, and race control says: the safety car comes in."""
 
 KINDS: dict[str, Kind] = {SAFETY_CAR: "safety_car", VSC: "virtual_safety_car", RED: "red_flag"}
 
@@ -44,7 +46,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A status that came into force, or `in_this_lap`, which announces an end."""
+    """A status that came into force, or IN_THIS_LAP, which announces an end as ENDING does."""
 
     at: Moment
     code: str
@@ -89,9 +91,10 @@ def phases(changes: Iterable[Change], session_end: Moment | None = None) -> list
             if current is not None:
                 found.append(_ended(current, change.at, "escalated"))
             current = Phase(kind, change.at, follows=current.kind if current else None)
-        elif change.code == ENDING:
+        elif change.code in (ENDING, IN_THIS_LAP):
             if current is None:
-                current = Phase("virtual_safety_car", change.at, flags=("start_not_seen",))
+                kind = "safety_car" if change.code == IN_THIS_LAP else "virtual_safety_car"
+                current = Phase(kind, change.at, flags=("start_not_seen",))
             if current.ending is None:
                 current = replace(current, ending=change.at)
         elif change.code == CLEAR and current is not None:

@@ -40,6 +40,8 @@ def _short(found: list[Phase]) -> list[tuple[str, int, int | None, int | None]]:
         ("4@10 5@15 1@50", [("safety_car", 10, 15, None), ("red_flag", 15, 50, None)]),
         ("5@10 1@50 5@60 1@70", [("red_flag", 10, 50, None), ("red_flag", 60, 70, None)]),
         ("7@20 1@25", [("virtual_safety_car", 20, 25, 20)]),
+        ("in_this_lap@20 1@25", [("safety_car", 20, 25, 20)]),
+        ("4@10 in_this_lap@20 1@25", [("safety_car", 10, 25, 20)]),
         ("1@50 4@10", [("safety_car", 10, 50, None)]),
         ("4@10", [("safety_car", 10, None, None)]),
     ],
@@ -71,8 +73,8 @@ def _told(text: str, at: float = 0.0, **fields: str) -> Told:
         (_told("RED FLAG", flag="RED", scope="Track"), "5"),
         (_told("RED FLAG INCIDENT INVOLVING CAR 7 (RAI) WILL BE INVESTIGATED"), ""),
         (_told("SAFETY CAR DEPLOYED", mode="SAFETY CAR", status="DEPLOYED"), "4"),
-        (_told("SAFETY CAR IN THIS LAP", mode="SAFETY CAR", status="IN THIS LAP"), "7"),
-        (_told("SAFETY CAR IN THIS LAP"), "7"),
+        (_told("SAFETY CAR IN THIS LAP", mode="SAFETY CAR", status="IN THIS LAP"), "in_this_lap"),
+        (_told("SAFETY CAR IN THIS LAP"), "in_this_lap"),
         (
             _told(
                 "SAFETY CAR THROUGH THE PIT LANE", mode="SAFETY CAR", status="THROUGH THE PIT LANE"
