@@ -55,6 +55,11 @@ class Simulated:
         for scenario in self._scenarios.values():
             yield found_in(scenario)
 
+    @property
+    def scenarios(self) -> list[Scenario]:
+        """All of them."""
+        return list(self._scenarios.values())
+
     def scenario(self, found: Found) -> Scenario:
         """What a session was made of."""
         return self._scenarios[str(found.key)]

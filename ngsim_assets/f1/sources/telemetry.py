@@ -11,17 +11,13 @@ Does not belong here: decoding and buffers (telemetry/), the live hub, where bat
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ngsim_assets.f1.origin import Origin
-from ngsim_assets.f1.reading.feed_lines import bounded
 from ngsim_assets.f1.reading.messages import Item, Message, SetAside
-from ngsim_assets.f1.reading.recordings import RecordingReader
 from ngsim_assets.f1.sources.feed_source import FeedSource
 from ngsim_assets.f1.sources.places import Parts
 from ngsim_assets.f1.telemetry.buffer import Bounds, Clock, TelemetryBuffer, WallClock
@@ -138,21 +134,3 @@ class TelemetryStream:
         account.put += measured.frame.height
         account.rejected += measured.rejected.height
         account.other_cars += measured.other_cars.total()
-
-
-async def replayed(path: Path, session: str, *, speed: float | None = None) -> AsyncIterator[Item]:
-    """Items of a recording as its session went on, `speed` times as fast; None: without waiting."""
-    loop = asyncio.get_running_loop()
-    reader = RecordingReader(session, str(path))
-    began, first = loop.time(), None
-    with path.open("rb") as lines:
-        for row, line in enumerate(bounded(lines), start=1):
-            for item in reader.read(line, row):
-                moment = item.utc if isinstance(item, Message) else None
-                if speed is not None and moment is not None:
-                    first = first or moment
-                    due = began + (moment - first).total_seconds() / speed
-                    await asyncio.sleep(max(0.0, due - loop.time()))
-                yield item
-            if speed is None and row % 50 == 0:
-                await asyncio.sleep(0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from ngsim_assets.f1.errors import SessionUnknown
+from ngsim_assets.f1.live.replay import items, replay
 from ngsim_assets.f1.origin import Origin
 from ngsim_assets.f1.reading import recordings
 from ngsim_assets.f1.reading.messages import Item
@@ -17,7 +18,7 @@ from ngsim_assets.f1.simulate import Scenario, simulate
 from ngsim_assets.f1.simulation.wire import write_recording
 from ngsim_assets.f1.sources.feed_source import readings
 from ngsim_assets.f1.sources.recorded import Recorded
-from ngsim_assets.f1.sources.telemetry import TelemetryIngestor, TelemetryStream, replayed
+from ngsim_assets.f1.sources.telemetry import TelemetryIngestor, TelemetryStream
 from ngsim_assets.f1.telemetry.buffer import Bounds, TelemetryBuffer
 from ngsim_assets.settings import Settings
 from ngsim_assets_tests.f1.sources.served import Served, run
@@ -43,6 +44,11 @@ async def taken(buffer: TelemetryBuffer, seconds: float = 0.0) -> list[pl.DataFr
         frames.append(batch.frame)
         await asyncio.sleep(seconds)
     return frames
+
+
+def replayed(path: Path, session: str, speed: float | None = None) -> AsyncGenerator[Item]:
+    """Items of a recording as its session went on."""
+    return items(replay(path, speed).lines(), session, str(path))
 
 
 PATIENCE = 300.0  # s, on a machine that has much else to do
