@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Final
 
 from ngsim_assets.acquisition.store import DownloadStore
-from ngsim_assets.f1.arrival.files import read_again, read_file
+from ngsim_assets.f1.arrival.files import FileReading, read_again, read_file
 from ngsim_assets.f1.arrival.holdings import FeedFile, Held, held_of, sessions_held
 from ngsim_assets.f1.arrival.once import each_once
 from ngsim_assets.f1.clock import SessionClock
@@ -36,8 +36,8 @@ from ngsim_assets.f1.sessions import SessionInfo, kind_of, of_messages
 from ngsim_assets.f1.sources import historical_file
 from ngsim_assets.f1.sources.places import Found
 from ngsim_assets.f1.sources.weather import forecast_rows
-from ngsim_assets.f1.telemetry.ranges import RACE_CARS
 from ngsim_assets.f1.telemetry.streams import TOPICS as TELEMETRY
+from ngsim_assets.f1.timing.entrants import Entrants
 from ngsim_assets.f1.timing.folding import at
 from ngsim_assets.storage.atomic import write_atomically
 from ngsim_assets.storage.parquet import SourceFile
@@ -143,7 +143,8 @@ class Delivered:
             return
         session, clock = str(self.origin.session), self.clock
         rows = {place // _PARTS for told in places.values() for place in told}
-        for message in read_again(file, session, rows):
+        number = None if self.info is None else self.info.session_number
+        for message in read_again(file, session, rows, number):
             if _has(places.get(message.topic), _place(message)):
                 yield message if clock is None else clock.place(message)
 
@@ -156,9 +157,7 @@ def delivered(store: DownloadStore, session: SessionKey) -> Delivered:
     held = held_of(store, session)
     if not held:
         raise NothingDeliveredOf(str(session))
-    key = str(session)
-    readings = [read_file(file, key) for file in held.feeds]
-    info = _info(message.message for reading in readings for message in reading.told)
+    readings, info = _read(held, session)
     once = each_once(readings, info)
     kinds = {file.kind for file in held.feeds}
     found = Delivered(
@@ -197,6 +196,19 @@ def delivered(store: DownloadStore, session: SessionKey) -> Delivered:
     found.files = tuple(_files(held, count))
     found.version = _version(held, once.version)
     return found
+
+
+def _read(held: Held, session: SessionKey) -> tuple[list[FileReading], SessionInfo | None]:
+    """Every file, and what the first of them tells that describes the session."""
+    found: dict[str, FileReading] = {}
+    info: SessionInfo | None = None
+    # what tells OpenF1's number of the session comes before the rows that have to be of it
+    order = sorted(held.feeds, key=lambda file: (file.kind == "openf1", file.told != "sessions"))
+    for file in order:
+        number = None if info is None else info.session_number
+        reading = found[file.name] = read_file(file, str(session), number)
+        info = info or _info(told.message for told in reading.told)
+    return [found[file.name] for file in held.feeds], info
 
 
 def version_of(platform: F1Platform, session: SessionKey) -> Known:
@@ -250,14 +262,14 @@ def _info(messages: Iterable[Message]) -> SessionInfo | None:
 
 
 def _drivers(found: Delivered) -> frozenset[int]:
-    told: list[int | None] = []
+    entrants = Entrants()
     for message in found.feed:
-        if message.topic == "DriverList" and isinstance(message.payload, dict):
-            told += map(whole, message.payload)
+        if message.topic == "DriverList":
+            entrants.take(message.payload)
     for message in found.openf1:
         if message.topic == f"{OPENF1}drivers":
-            told.append(whole(at(message.payload, "driver_number")))
-    return frozenset(car for car in told if car is not None and car in RACE_CARS)
+            entrants.add(whole(at(message.payload, "driver_number")))
+    return entrants.numbers
 
 
 def _first_laps(found: Delivered) -> dict[int, int]:

@@ -110,8 +110,8 @@ def take_in(
 ) -> list[Taken]:
     """Put what is found at `paths`, and anywhere below them, into the store of downloads.
 
-    A file of a topic or a response stands for the folder it is in. What tells no session, and does
-    not lie in a folder or under a name that is the key of one, is refused; the others go on.
+    A file of a topic stands for the folder it is in. What tells no session, and does not lie in a
+    folder or under a name that is the key of one, is refused; the others go on.
 
     Args:
         session: of all that is found, whatever it tells itself.
@@ -144,22 +144,31 @@ def _looked(
 ) -> Iterator[tuple[Taken, Place | None]]:
     """What there is, with its place; without one it is refused."""
     seen: set[Path] = set()
+    alone: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in paths:
+        if path.is_file() and _is_response(path):
+            alone[path.absolute().parent].append(path)
+            continue
         try:
-            deliveries = list(_below(path, session))
+            deliveries = list(_below(path))
         except F1Error as error:
             yield Taken(path, "nothing", error=error), None
             continue
         for delivery in deliveries:
-            if delivery.path.resolve() in seen and delivery.kind != "responses":
-                continue
-            seen.add(delivery.path.resolve())
-            try:
-                key = session or _session_of(delivery)
-            except F1Error as error:
-                yield Taken(delivery.path, delivery.kind, error=error), None
-            else:
-                yield Taken(delivery.path, delivery.kind, key), delivery.place(key)
+            if delivery.path.resolve() not in seen or delivery.kind == "responses":
+                seen.add(delivery.path.resolve())
+                yield _placed(delivery, session)
+    for files in alone.values():
+        for delivery in _responses(files):
+            yield _placed(delivery, session)
+
+
+def _placed(delivery: _Delivery, session: SessionKey | None) -> tuple[Taken, Place | None]:
+    try:
+        key = session or _session_of(delivery)
+    except F1Error as error:
+        return Taken(delivery.path, delivery.kind, error=error), None
+    return Taken(delivery.path, delivery.kind, key), delivery.place(key)
 
 
 def _session_of(delivery: _Delivery) -> SessionKey:
@@ -175,10 +184,10 @@ def _session_of(delivery: _Delivery) -> SessionKey:
         raise
 
 
-def _below(path: Path, session: SessionKey | None) -> Iterator[_Delivery]:
-    """Everything at a path; FeedUnreadable or NotAFeed if there is nothing."""
+def _below(path: Path) -> Iterator[_Delivery]:
+    """Everything at a path but a response; FeedUnreadable or NotAFeed if there is nothing."""
     if path.is_dir():
-        found = list(_in_folders(path, session))
+        found = list(_in_folders(path))
         if not found:
             raise NotAFeed(str(path), "it holds no file of a feed")
         yield from found
@@ -186,13 +195,11 @@ def _below(path: Path, session: SessionKey | None) -> Iterator[_Delivery]:
         raise FeedUnreadable(str(path), "no such file or folder")
     elif path.name.endswith(SUFFIX):
         yield _topics(path.parent)
-    elif _is_response(path):
-        yield from _responses([*path.parent.iterdir()], session)
     else:
         yield _recording(path)
 
 
-def _in_folders(folder: Path, session: SessionKey | None) -> Iterator[_Delivery]:
+def _in_folders(folder: Path) -> Iterator[_Delivery]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -201,10 +208,10 @@ def _in_folders(folder: Path, session: SessionKey | None) -> Iterator[_Delivery]
     if any(file.name.endswith(SUFFIX) for file in files):
         yield _topics(folder)
     yield from map(_recording, (file for file in files if file.suffix == _RECORDING))
-    yield from _responses(files, session)
+    yield from _responses(files)
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-            yield from _in_folders(entry, session)
+            yield from _in_folders(entry)
 
 
 def _topics(folder: Path) -> _Delivery:
@@ -219,25 +226,24 @@ def _recording(path: Path) -> _Delivery:
     return _Delivery(path, "recording", lambda: found_in(path).key, place)
 
 
-def _responses(files: Sequence[Path], session: SessionKey | None) -> Iterator[_Delivery]:
+def _responses(files: Sequence[Path]) -> Iterator[_Delivery]:
     """Responses of one folder, put together by OpenF1's number of their sessions.
 
-    A response without rows goes with those that share its name but for the endpoint. Where the
-    session is given they are all of it.
+    One without rows goes with those that share its name but for the endpoint.
     """
-    groups: defaultdict[object, list[Path]] = defaultdict(list)
-    numbers: dict[str, object] = {}
+    groups: defaultdict[int | None, list[Path]] = defaultdict(list)
+    numbers: dict[str, int] = {}
     empty: list[Path] = []
     for path in sorted(filter(_is_response, files)):
-        number = None if session is not None else _number_in(path)
-        if number is None and session is None:
+        number = _number_in(path)
+        if number is None:
             empty.append(path)
         else:
             groups[number].append(path)
             numbers[_stem(path)] = number
     for path in empty:
         groups[numbers.get(_stem(path))].append(path)
-    for _, told in sorted(groups.items(), key=lambda group: group[1]):
+    for told in sorted(groups.values()):
         yield _Delivery(
             told[0].parent,
             "responses",

@@ -20,7 +20,7 @@ from ngsim_assets.f1.arrival.holdings import FeedFile
 from ngsim_assets.f1.errors import FeedUnreadable, MessagesUnaccounted
 from ngsim_assets.f1.reading import openf1
 from ngsim_assets.f1.reading.feed_lines import FeedReader, bounded
-from ngsim_assets.f1.reading.messages import Item, Message, SetAside, set_aside
+from ngsim_assets.f1.reading.messages import Item, Message, Reading, SetAside, set_aside
 from ngsim_assets.f1.reading.order import Order
 from ngsim_assets.f1.reading.recordings import RecordingReader
 from ngsim_assets.f1.telemetry.streams import TOPICS as TELEMETRY
@@ -54,11 +54,15 @@ class FileReading:
     aside: list[SetAside] = field(default_factory=list[SetAside])
 
 
-def read_file(file: FeedFile, session: str) -> FileReading:
-    """Every line of a file; FeedUnreadable, NotAFeed, or MessagesUnaccounted if one is lost."""
+def read_file(file: FeedFile, session: str, number: int | None = None) -> FileReading:
+    """Every line of a file; FeedUnreadable, NotAFeed, or MessagesUnaccounted if one is lost.
+
+    Args:
+        number: OpenF1's of the session, whose rows alone are of it; by default the first row's.
+    """
     reading = FileReading(file)
     accounted = 0
-    for is_told, items in _items(file, session):
+    for is_told, items in _items(file, session, number):
         reading.lines += is_told
         accounted += bool(items)
         for item in items:
@@ -68,10 +72,12 @@ def read_file(file: FeedFile, session: str) -> FileReading:
     return reading
 
 
-def read_again(file: FeedFile, session: str, lines: Container[int]) -> Iterator[Message]:
-    """Messages of telemetry in some lines of a file, in full."""
+def read_again(
+    file: FeedFile, session: str, lines: Container[int], number: int | None = None
+) -> Iterator[Message]:
+    """Messages of telemetry in some lines of a file, in full; arguments as of `read_file`."""
     if file.kind == "openf1":
-        read = openf1.read_file(file.artifact.path, session, file.told, name=file.name)
+        read = _response(file, session, number)
         yield from (message for message in read.messages if message.line in lines)
         return
     reader = _reader(file, session, Order(window=0))  # what repeats itself was found out before
@@ -82,10 +88,16 @@ def read_again(file: FeedFile, session: str, lines: Container[int]) -> Iterator[
                     yield item
 
 
-def _items(file: FeedFile, session: str) -> Iterator[tuple[bool, list[Item]]]:
+def _response(file: FeedFile, session: str, number: int | None) -> Reading:
+    return openf1.read_file(
+        file.artifact.path, session, file.told, name=file.name, session_key=number
+    )
+
+
+def _items(file: FeedFile, session: str, number: int | None) -> Iterator[tuple[bool, list[Item]]]:
     """Whether a line tells anything, and what it becomes."""
     if file.kind == "openf1":
-        read = openf1.read_file(file.artifact.path, session, file.told, name=file.name)
+        read = _response(file, session, number)
         yield from ((True, [item]) for item in (*read.messages, *read.aside))
         return
     reader = _reader(file, session, Order())

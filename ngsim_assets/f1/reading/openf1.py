@@ -55,7 +55,14 @@ def read_response(
     return reading
 
 
-def read_file(path: Path, session: str, endpoint: str, *, name: str | None = None) -> Reading:
+def read_file(
+    path: Path,
+    session: str,
+    endpoint: str,
+    *,
+    name: str | None = None,
+    session_key: int | None = None,
+) -> Reading:
     """As `read_response`, of a response that was kept; FeedUnreadable if it cannot be read."""
     try:
         with path.open("rb") as file:
@@ -64,7 +71,7 @@ def read_file(path: Path, session: str, endpoint: str, *, name: str | None = Non
         raise FeedUnreadable(str(path), error.strerror or str(error)) from None
     if len(body) > LARGEST_RESPONSE:
         raise NotAFeed(str(path), f"more than {LARGEST_RESPONSE:,} bytes for one response")
-    return read_response(body, session, endpoint, name or str(path))
+    return read_response(body, session, endpoint, name or str(path), session_key=session_key)
 
 
 def endpoint_of(name: str) -> str | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -91,42 +90,37 @@ class TopicFolder:
 
 
 class Responses:
-    """Responses of OpenF1 about one session, a file each, named after their endpoints."""
+    """Responses of OpenF1 about one session, named after their endpoints, each by itself."""
 
     kind: SourceKind = "openf1"
 
     def __init__(self, files: Sequence[Path], session: SessionKey) -> None:
         self._session = session
-        self._folder = min(files).parent
-        self._files: defaultdict[str, list[Path]] = defaultdict(list)
-        for path in sorted(files):
-            endpoint = openf1.endpoint_of(path.name)
-            if endpoint is not None:
-                self._files[endpoint].append(path)
+        self._files = {part_of(path): path for path in sorted(files)}
 
     async def sessions(self, session: Session) -> AsyncIterator[Found]:
-        """The one session."""
-        yield Found(self._session, part=part_of(self._folder))
+        """The one session, once for every file."""
+        for part in self._files:
+            yield Found(self._session, part=part)
 
     def url_of(self, found: Found) -> str:
-        """The folder."""
-        return self._folder.resolve().as_uri()
+        """The file."""
+        return self._files[found.part].resolve().as_uri()
 
     def chosen(self, parts: Parts) -> tuple[str, ...]:
         """The endpoints that are there."""
-        return tuple(sorted(self._files))
+        told = (openf1.endpoint_of(path.name) for path in self._files.values())
+        return tuple(sorted({endpoint for endpoint in told if endpoint is not None}))
 
     async def look(
         self, session: Session, resource: Resource, found: Found, part: str
     ) -> Description | None:
-        """One hash for all files of an endpoint; None if none is there any more."""
-        there = [path for path in self._files[part] if path.is_file()]
-        if not there:
+        """The hash of the file, if it is of that endpoint and did not go away."""
+        path = self._files[found.part]
+        if openf1.endpoint_of(path.name) != part or not path.is_file():
             return None
-        digests = [await in_thread(digest_of, path) for path in there]
-        return Description(
-            version=f"sha256-{hashlib.sha256(''.join(digests).encode()).hexdigest()}"
-        )
+        digest = await in_thread(digest_of, path)
+        return Description(version=f"sha256-{digest}", size=path.stat().st_size)
 
     async def take(
         self,
@@ -136,16 +130,14 @@ class Responses:
         part: str,
         description: Description,
     ) -> Sequence[Artifact]:
-        """Copies of the files of an endpoint; a warning for each that is no array of rows."""
-        files: list[Artifact] = []
-        for path in self._files[part]:
+        """A copy of the file; none, and a warning, of what is no array of rows."""
+        path = self._files[found.part]
 
-            def write(target: Path, path: Path = path) -> int:
-                copied(path, target)
-                return len(rows_in(path))
+        def write(target: Path) -> int:
+            copied(path, target)
+            return len(rows_in(target, path))
 
-            files += await _kept(session, resource, path, write)
-        return files
+        return await _kept(session, resource, path, write)
 
 
 def part_of(path: Path) -> str:
@@ -172,17 +164,22 @@ def copied(path: Path, target: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def rows_in(path: Path) -> list[Json]:
-    """Rows of a response; NotAFeed for anything else, FeedUnreadable if it cannot be read."""
+def rows_in(path: Path, told: Path | None = None) -> list[Json]:
+    """Rows of a response; NotAFeed for anything else, FeedUnreadable if it cannot be read.
+
+    Args:
+        told: the file that errors name, by default the path.
+    """
+    source = str(told or path)
     try:
-        told = read_json(path.read_bytes())
+        found = read_json(path.read_bytes())
     except OSError as error:
-        raise FeedUnreadable(str(path), error.strerror or str(error)) from None
+        raise FeedUnreadable(source, error.strerror or str(error)) from None
     except Unusable as why:
-        raise NotAFeed(str(path), f"no whole JSON: {why.detail}") from None
-    if not isinstance(told, list):
-        raise NotAFeed(str(path), f"a {type(told).__name__} instead of an array of rows")
-    return told
+        raise NotAFeed(source, f"no whole JSON: {why.detail}") from None
+    if not isinstance(found, list):
+        raise NotAFeed(source, f"a {type(found).__name__} instead of an array of rows")
+    return found
 
 
 async def _kept(
