@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ngsim_assets import console
+from ngsim_assets.automation import failures
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import failures, overview, rollback
+from ngsim_assets.highway import overview, rollback
 from ngsim_assets.highway.data_versions import table_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import open_platform

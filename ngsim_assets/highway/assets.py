@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 
 from ngsim_assets.automation.assets import RETRY, code_of, column_schema, not_tried_in_vain
+from ngsim_assets.automation.instances import inputs_of_all
+from ngsim_assets.automation.versions import DataVersion, content_of, origin_of
 from ngsim_assets.highway import data_versions, measuring, model, reporting, stages
-from ngsim_assets.highway.automation import REBUILD, ROLL_UP, inputs_of_all
+from ngsim_assets.highway.automation import REBUILD, ROLL_UP
 from ngsim_assets.highway.building import alone
 from ngsim_assets.highway.column_lineage import columns_behind
-from ngsim_assets.highway.data_versions import DataVersion
 from ngsim_assets.highway.formats import DELIVERED
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import HighwayPlatform, recordings
@@ -96,8 +97,8 @@ def written(
     """
     highway = commit.partition.get("highway_id", "")
     recipe = data_versions.recipe_of(platform, asset, highway, stages.CODE_VERSIONS[asset])
-    origin = data_versions.origin_of(recipe, inputs)
-    version = DataVersion(data_versions.content_of(commit.content), origin)
+    origin = origin_of(recipe, inputs)
+    version = DataVersion(content_of(commit.content), origin)
     return dg.MaterializeResult(
         asset_key=asset,
         data_version=dg.DataVersion(str(version)),

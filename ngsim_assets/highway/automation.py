@@ -1,400 +1,58 @@
-"""When tables are built by themselves: what is out of date, and what holds a build up.
+"""When tables of the highway are built by themselves, and what tells Dagster of a rollback.
 
-Belongs here: the two conditions, the sensor that evaluates them, and the event that tells of a
-rollback. Does not belong here: how versions are made (data_versions.py), what a build does.
-
-Whether a table is out of date is read off the data versions themselves (data_versions.py) at
-every tick, and not gathered from events since the last one. So nothing is lost when the daemon
-was down, when content changed while a run was going, or when a tick's memory is gone; and what
-was built by hand is up to date like anything else.
+Belongs here: by which code and parameters they would be built now, the domain's conditions and
+sensor. Does not belong here: what the conditions say (automation/conditions.py), how versions are
+made (data_versions.py), what a build does.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import warnings
-from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Iterable
+from functools import cache
 
 import dagster as dg
 
+from ngsim_assets.automation.conditions import Recipe, automation_sensor, rebuild, roll_up
+from ngsim_assets.automation.instances import restored
 from ngsim_assets.highway import stages
-from ngsim_assets.highway.data_versions import (
-    NOTHING,
-    DataVersion,
-    combined,
-    origin_of,
-    recipe_of,
-    restored_version,
-)
+from ngsim_assets.highway.data_versions import recipe_of, restored_version
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.stages import Platform, open_platform
 from ngsim_assets.settings import load_settings
 
-MAX_REQUESTS = 2
-"""Builds asked for the same content, code and parameters: one, and another where that failed."""
 
-LONGEST_WAIT = 900.0
-"""Seconds after which recordings are summed up though others are still being built."""
+def recipes() -> Recipe:
+    """Code and parameters by which a partition would be built now, with the settings in force."""
+    platform = open_platform(load_settings())
+    # thousands of recordings, a few sites
+    by_site = cache(lambda asset, highway, code: recipe_of(platform, asset, highway, code))
 
-NIGHTLY = "15 4 * * *"
-"""When recordings are summed up whether any changed or not, UTC."""
+    def recipe(asset: str, partition: str, code_version: str) -> str:
+        return by_site(asset, partition.partition("|")[0], code_version)
 
-INTERVAL = 5
-"""Seconds between two ticks at least; one costs a fraction of a second for 4,000 recordings."""
+    return recipe
 
-RUN_TAGS = {"ngsim/started_by": "automation"}
-_FEW = 500  # partitions that a query names one by one
-_DATA_VERSION = "dagster/data_version"
-_WHOLE = ""  # where an asset without partitions would have a partition key
 
+REBUILD = rebuild(recipes)
+"""For the tables of one recording."""
 
-class _Versions:
-    """Data versions of every partition of every asset, read once in a tick."""
+ROLL_UP = roll_up(recipes)
+"""For what is made of all recordings."""
 
-    def __init__(self, instance: dg.DagsterInstance, asset_graph: Any) -> None:
-        self._storage = instance.event_log_storage
-        self._graph = asset_graph
-        self._told: dict[dg.AssetKey, Mapping[str, DataVersion]] = {}
-        self._causes: dict[tuple[dg.AssetKey, str], str] = {}
-        self._platform = open_platform(load_settings())  # for the parameters in force
-        self._recipes: dict[tuple[dg.AssetKey, str], str] = {}
-
-    def of(self, key: dg.AssetKey) -> Mapping[str, DataVersion]:
-        """Latest data version of each partition that has one."""
-        if key not in self._told:
-            node = self._graph.get(key)
-            if node.is_partitioned:
-                self._told[key] = _told(self._storage, key, observed=not node.is_materializable)
-            else:
-                event = self._storage.get_latest_materialization_events([key]).get(key)
-                made = event.asset_materialization if event is not None else None
-                version = (made.tags or {}).get(_DATA_VERSION) if made is not None else None
-                self._told[key] = {_WHOLE: DataVersion.parse(version)} if version else {}
-        return self._told[key]
-
-    def expected(self, key: dg.AssetKey) -> Mapping[str, str]:
-        """The origin each partition would have if it were built now, where it can be."""
-        node = self._graph.get(key)
-        parents = sorted(node.parent_keys)
-        if not node.is_partitioned:
-            if not all(self.of(parent) for parent in parents):
-                return {}
-            inputs = {parent.to_user_string(): _all_of(self.of(parent)) for parent in parents}
-            return {_WHOLE: origin_of(self._recipe(key, _WHOLE), inputs)}
-        there = [self.of(parent) for parent in parents]
-        buildable = set.intersection(
-            *({name for name in told if told[name].content != NOTHING} for told in there)
-        )
-        return {
-            name: origin_of(
-                self._recipe(key, name),
-                {
-                    parent.to_user_string(): versions[name].content
-                    for parent, versions in zip(parents, there, strict=True)
-                },
-            )
-            for name in buildable
-        }
-
-    def out_of_date(self, key: dg.AssetKey) -> set[str]:
-        """Partitions that would have another origin if they were built now."""
-        told = self.of(key)
-        return {
-            name
-            for name, origin in self.expected(key).items()
-            if name not in told or told[name].origin != origin
-        }
-
-    def cause(self, key: dg.AssetKey, name: str) -> str:
-        """What a build of a partition goes back to: delivered content, code, parameters, rollbacks.
-
-        It stays the same while a wave of builds goes from table to table, whatever of it fails.
-        """
-        node = self._graph.get(key)
-        if not node.is_partitioned:
-            return self.expected(key).get(name, "")
-        if (key, name) not in self._causes:
-            causes: dict[str, str] = {}
-            for parent in sorted(node.parent_keys):
-                version = self.of(parent).get(name, DataVersion(""))
-                root = not self._graph.get(parent).is_materializable
-                causes[parent.to_user_string()] = (
-                    version.content if root else f"{self.cause(parent, name)}.{version.mark}"
-                )
-            self._causes[key, name] = origin_of(self._recipe(key, name), causes)
-        return self._causes[key, name]
-
-    def _recipe(self, key: dg.AssetKey, name: str) -> str:
-        """Code and parameters by which a partition would be built now."""
-        highway = name.partition("|")[0]
-        if (key, highway) not in self._recipes:
-            code = self._graph.get(key).code_version
-            recipe = recipe_of(self._platform, key.to_user_string(), highway, code)
-            self._recipes[key, highway] = recipe
-        return self._recipes[key, highway]
-
-
-def inputs_of_all(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, str]:
-    """Contents of all partitions of some assets, as one for each, to make something of them."""
-    storage = instance.event_log_storage
-    return {name: _all_of(_told(storage, dg.AssetKey(name))) for name in assets}
-
-
-def _told(storage: Any, key: dg.AssetKey, *, observed: bool = False) -> dict[str, DataVersion]:
-    """The latest data version of each partition of an asset, in one query."""
-    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
-    if observed:
-        kind = dg.DagsterEventType.ASSET_OBSERVATION
-    found = storage.get_latest_tags_by_partition(key, kind, [_DATA_VERSION])
-    return {name: DataVersion.parse(tags[_DATA_VERSION]) for name, tags in found.items()}
-
-
-def _all_of(versions: Mapping[str, DataVersion]) -> str:
-    return combined({name: version.content for name, version in versions.items()})
-
-
-_OF_TICK: WeakKeyDictionary[Any, _Versions] = WeakKeyDictionary()
-
-
-def _versions(context: dg.AutomationContext) -> _Versions:
-    view = context.asset_graph_view
-    if view not in _OF_TICK:
-        _OF_TICK[view] = _Versions(view.instance, view.asset_graph)
-    return _OF_TICK[view]
-
-
-class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
-    """Not what would come out of the present content, code and parameters, and worth a build.
-
-    A build that failed is asked for once more; then only other content, code or parameters or a
-    rollback make it worth another try. What was asked for is remembered from tick to tick for
-    partitions that are out of date or being built, and for no others.
-    """
-
-    @property
-    def name(self) -> str:
-        return "out_of_date"
-
-    @property
-    def description(self) -> str:
-        return f"Made of other content or code than there is now, asked for under {MAX_REQUESTS}x"
-
-    @cached_property
-    def _in_progress(self) -> dg.AutomationCondition:
-        return dg.AutomationCondition.in_progress()
-
-    @property
-    def children(self) -> list[dg.AutomationCondition]:
-        return [self._in_progress]
-
-    async def evaluate(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, context: dg.AutomationContext[dg.AssetKey]
-    ) -> dg.AutomationResult[dg.AssetKey]:
-        """Partitions to build, and the requests made for what is not built yet."""
-        versions = _versions(context)
-        late = _valid(context, versions.out_of_date(context.key))
-        asked: dict[str, tuple[str, int]] = {
-            name: (cause, requests)
-            for name, (cause, requests) in json.loads(context.cursor or "{}").items()
-        }
-        before = context.get_previous_requested_subset(context.key)
-        requested = _names(before) if before is not None else set()
-        building = await context.for_child_condition(
-            child_condition=self._in_progress,
-            child_indices=[0],
-            candidate_subset=_subset(context, _valid(context, late | requested | set(asked))),
-        ).evaluate_async()
-        remembered: dict[str, tuple[str, int]] = {}
-        for name in late | _names(building.true_subset):
-            cause = versions.cause(context.key, name)
-            then, requests = asked.get(name, (cause, 0))
-            requests = (requests if then == cause else 0) + (name in requested)
-            if requests:
-                remembered[name] = (cause, requests)
-        due = {name for name in late if remembered.get(name, ("", 0))[1] < MAX_REQUESTS}
-        return dg.AutomationResult(
-            context,
-            _subset(context, due),
-            cursor=json.dumps(remembered, sort_keys=True),
-            child_results=[building],
-        )
-
-
-class BlockingCheckFailed(dg.AutomationCondition[dg.AssetKey]):
-    """A blocking check of what is stored now has failed.
-
-    Checks of an earlier content say nothing of it, and one that never ran holds nothing up: it
-    runs with the next build.
-    """
-
-    @property
-    def name(self) -> str:
-        return "blocking_check_failed"
-
-    @property
-    def requires_cursor(self) -> bool:
-        return False
-
-    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult:
-        """Candidates whose content a blocking check has refused."""
-        graph = context.asset_graph
-        checks = [key for key in graph.get(context.key).check_keys if graph.get(key).blocking]
-        names = _names(context.candidate_subset)
-        if not checks or not names:
-            return dg.AutomationResult(context, context.get_empty_subset())
-        few = sorted(names) if len(names) <= _FEW else None
-        storage = context.asset_graph_view.instance.event_log_storage
-        refused = {
-            info.partition_key
-            for info in storage.get_asset_check_partition_info(checks, partition_keys=few)
-            if info.latest_execution_status.value == "FAILED" and info.is_current
-        }
-        return dg.AutomationResult(context, _subset(context, names & refused))
-
-
-class RequestedNow(dg.AutomationCondition[dg.AssetKey]):
-    """Asked for in this tick, by whatever run."""
-
-    @property
-    def name(self) -> str:
-        return "requested_now"
-
-    @property
-    def requires_cursor(self) -> bool:
-        return False
-
-    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult:
-        """Candidates that this tick asks for."""
-        wanted = context.request_subsets_by_key.get(context.key, context.get_empty_subset())
-        return dg.AutomationResult(context, context.candidate_subset.compute_intersection(wanted))
-
-
-class WaitedLong(dg.AutomationCondition[dg.AssetKey]):
-    """A candidate at every tick for longer than LONGEST_WAIT."""
-
-    @property
-    def name(self) -> str:
-        return "waited_long"
-
-    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult:
-        """All candidates or none, and since when there are any."""
-        if context.candidate_subset.is_empty:
-            return dg.AutomationResult(context, context.get_empty_subset())
-        now = context.evaluation_time.timestamp()
-        since = float(context.cursor or now)
-        waited = now - since > LONGEST_WAIT
-        subset = context.candidate_subset if waited else context.get_empty_subset()
-        return dg.AutomationResult(context, subset, cursor=str(since))
-
-
-def _names(subset: Any) -> set[str]:
-    if not subset.is_partitioned:
-        return set() if subset.is_empty else {_WHOLE}
-    return set(subset.expensively_compute_partition_keys())
-
-
-def _valid(context: dg.AutomationContext[dg.AssetKey], names: Collection[str]) -> set[str]:
-    """Those of `names` that are partitions still."""
-    if context.partitions_def is None:
-        return set(names)
-    return set(context.partitions_def.filter_valid_partition_keys(set(names)))
-
-
-def _subset(context: dg.AutomationContext[dg.AssetKey], names: Collection[str]) -> Any:
-    """Those candidates of `context` that go by one of `names`."""
-    if context.partitions_def is not None:
-        return context.candidate_subset.compute_intersection_with_partition_keys(set(names))
-    return context.candidate_subset if names else context.get_empty_subset()
-
-
-_AC = dg.AutomationCondition
-
-REBUILD = (
-    (OutOfDate() | _AC.any_deps_match(_AC.will_be_requested()).with_label("built_with_inputs"))
-    & ~_AC.any_deps_missing()
-    & ~_AC.any_deps_in_progress()
-    & ~_AC.in_progress()
-    & ~_AC.any_deps_match(BlockingCheckFailed() & ~_AC.will_be_requested()).with_label(
-        "any_deps_refused"
-    )
-).with_label("rebuild")
-"""For the tables of one recording.
-
-`OutOfDate` starts a build; where it does, everything that hangs on the table is requested in the
-same tick (`will_be_requested`), so that a recording is built in one run. Nothing is built of an
-input that was never made (`any_deps_missing`), of one that is being made (`any_deps_in_progress`),
-twice at once (`in_progress`), or of one that a blocking check has refused, unless that one is
-rebuilt in the same run, which then stops there by itself.
-"""
-
-ROLL_UP = (
-    (OutOfDate() | _AC.cron_tick_passed(NIGHTLY).with_label("nightly"))
-    & ~_AC.in_progress()
-    & (
-        ~_AC.any_deps_match(_AC.in_progress() | RequestedNow()).with_label("any_deps_to_come")
-        | WaitedLong()
-    )
-).with_label("roll_up")
-"""For what is made of all recordings.
-
-It waits while any of them is being built or about to be (`any_deps_to_come`), so a wave of
-recordings is summed up once and not once each; but not for ever (`WaitedLong`), since where files
-keep coming something is always being built. That most cells of highway x recording do not exist
-does not matter, nor that one recording is refused by a check: the others are summed up.
-
-It is made every night, too (`nightly`), changed or not: a summary that is older tells that nothing
-runs by itself any more.
-"""
-
-
-class _QuietSensor(dg.AutomationConditionSensorDefinition):
-    """Keeps of a tick's log what somebody may look for.
-
-    Dagster stores what a tick logs, and says two dozen lines about finding nothing to do, which at
-    a tick every few seconds fills hundreds of megabytes a day.
-    """
-
-    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> Any:
-        """One tick; what it asks for is recorded with the tick itself."""
-        context.log.setLevel(logging.WARNING)
-        return super().evaluate_tick(context)
-
-
-with warnings.catch_warnings():
-    # Marked beta in the pinned Dagster; the suite drives it, so an incompatible change fails there.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    AUTOMATION = _QuietSensor(
-        "rebuild_what_changed",
-        target=dg.AssetSelection.groups("highway"),
-        # the conditions above are Python of this package, which the daemon itself cannot evaluate
-        use_user_code_server=True,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=INTERVAL,
-        run_tags=RUN_TAGS,
-        description="Builds recordings whose content changed, and everything that hangs on them: "
-        "one run for one recording, one backfill for several.",
-    )
+AUTOMATION = automation_sensor(
+    "rebuild_what_changed",
+    group="highway",
+    description="Builds recordings whose content changed, and everything that hangs on them: "
+    "one run for one recording, one backfill for several.",
+)
 
 
 def report_restored(
     instance: dg.DagsterInstance, platform: Platform, key: PartitionKey, assets: Iterable[str]
 ) -> None:
-    """Tell Dagster that tables of a recording were rolled back, when all of them have been.
-
-    The assets count as up to date while what they are built from stays as it is; what hangs on
-    them and was not rolled back with them is rebuilt.
-    """
-    for asset in assets:
-        version = restored_version(platform, asset, key, stages.CODE_VERSIONS[asset])
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                asset,
-                partition=str(key),
-                description="rolled back",
-                tags={_DATA_VERSION: version},
-            )
-        )
+    """Tell Dagster that tables of a recording were rolled back, when all of them have been."""
+    versions = {
+        asset: restored_version(platform, asset, key, stages.CODE_VERSIONS[asset])
+        for asset in assets
+    }
+    restored(instance, str(key), versions)

@@ -12,9 +12,9 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from ngsim_assets.automation import checks
+from ngsim_assets.automation import checks, failures
 from ngsim_assets.automation.checks import CONTRACT, Finding, Planned, step_of_checks
-from ngsim_assets.highway import failures, model, reporting, stages
+from ngsim_assets.highway import model, reporting, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.reconstruction.methods import METHODS
 from ngsim_assets.highway.resources import HighwayPlatform, recordings

@@ -1,26 +1,19 @@
-"""Data versions: what a partition holds, and what it was made of.
+"""Data versions of recordings: which asset is built from which, and by which recipe.
 
-Every materialization carries `<content>.<origin>`. The content stands for the rows; the origin
-for the code, the parameters and the contents of all inputs they came out of. Both together let
-anyone who sees only versions, as automation does, tell for certain whether a table is up to date:
-it is where its origin is the one it would have if it were built now.
-
-A table that was rolled back is told as `<content>.<origin>.<mark>`, with the origin it would have
-now: it stays as it is while its inputs stay as they are, and what hangs on it is rebuilt.
-
-Belongs here: how versions are made and read, and which asset is built from which. Does not belong
-here: who compares them (automation.py), the versions of tables (storage/versions.py).
+Belongs here: what each asset is built from, contents as they are now, parameters. Does not belong
+here: what a data version is (automation/versions.py), who compares them
+(automation/conditions.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
-from ngsim_assets.acquisition.content import Content
+from ngsim_assets.automation import versions
+from ngsim_assets.automation.versions import DataVersion, content_of, origin_of
 from ngsim_assets.highway import clean, model
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.sites import SITES
@@ -28,9 +21,6 @@ from ngsim_assets.highway.stages import TRAFFIC_GRID, Platform, identity
 from ngsim_assets.storage.schema import Table
 
 RAW_FILES = "raw_files"
-
-NOTHING = Content().digest
-"""Content of a recording that no file delivers any more; what is stored of it stays."""
 
 BUILT_FROM: Mapping[str, tuple[str, ...]] = {
     "raw_trajectories": (RAW_FILES,),
@@ -53,26 +43,6 @@ BUILT_FROM: Mapping[str, tuple[str, ...]] = {
 
 The first of them is the one whose content a stage records as its sources."""
 
-_DIGITS = 20
-
-
-class DataVersion(NamedTuple):
-    """A data version in its parts; `origin` and `mark` are empty where it has none."""
-
-    content: str
-    origin: str = ""
-    mark: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> DataVersion:
-        """The parts of any data version; one that is not ours is all content."""
-        content, _, rest = text.partition(".")
-        origin, _, mark = rest.partition(".")
-        return cls(content, origin, mark)
-
-    def __str__(self) -> str:
-        return ".".join(part for part in self if part)
-
 
 def table_of(asset: str) -> Table:
     """The table that tells the content of an asset."""
@@ -84,22 +54,9 @@ def partition_of(asset: str, key: PartitionKey) -> dict[str, str]:
     return {**identity(key), **({"stage": "validated"} if asset == "quarantine" else {})}
 
 
-def content_of(hashes: Iterable[str]) -> str:
-    """One hash for the hashes of a partition's files."""
-    return _digest(hashes)
-
-
-def origin_of(recipe: str, inputs: Mapping[str, str]) -> str:
-    """What comes out of this recipe and these contents of the assets it is built from."""
-    return _digest([recipe, *(f"{name}={inputs[name]}" for name in sorted(inputs))])
-
-
 def recipe_of(platform: Platform, asset: str, highway_id: str, code_version: str) -> str:
     """Code and parameters by which an asset of a recording at a highway is built, as one."""
-    parameters = parameters_of(platform, asset, highway_id)
-    if not parameters:
-        return code_version
-    return f"{code_version} {_digest([json.dumps(parameters, sort_keys=True)])}"
+    return versions.recipe_of(code_version, parameters_of(platform, asset, highway_id))
 
 
 def parameters_of(platform: Platform, asset: str, highway_id: str) -> dict[str, Any]:
@@ -114,11 +71,6 @@ def parameters_of(platform: Platform, asset: str, highway_id: str) -> dict[str, 
     elif asset == model.TRAFFIC_STATE.name:
         parameters = dict(TRAFFIC_GRID)
     return json.loads(json.dumps(parameters))  # as the log holds them: lists for tuples
-
-
-def combined(contents: Mapping[str, str]) -> str:
-    """One content for many partitions, as an asset sees them that is built from all of them."""
-    return _digest(f"{partition}={contents[partition]}" for partition in sorted(contents))
 
 
 def inputs_now(platform: Platform, asset: str, key: PartitionKey) -> dict[str, str]:
@@ -143,7 +95,3 @@ def _content_now(platform: Platform, asset: str, key: PartitionKey) -> str:
         return platform.landing.partition_hash(str(key))
     commit = platform.lake.current(table_of(asset), partition_of(asset, key))
     return content_of(commit.content) if commit is not None else ""
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.acquisition.transfer import breaker
+from ngsim_assets.automation import failures
 from ngsim_assets.errors import NgsimAssetsError
-from ngsim_assets.highway import failures, incoming, model, overview, rollback, stages
+from ngsim_assets.highway import incoming, model, overview, rollback, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.staleness import Standing, damage_of
 from ngsim_assets.observability.health import Check

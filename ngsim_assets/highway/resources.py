@@ -1,14 +1,13 @@
 """What the highway assets get from Dagster: the platform's places, opened per run.
 
-Belongs here: partitions, the resource, what an instance is told of recordings, and what it need not
-keep. Does not belong here: what is done with them.
+Belongs here: partitions, the resource, what an instance is told of recordings. Does not belong
+here: what is done with them, how an instance is told (automation/instances.py).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,20 @@ import dagster as dg
 
 from ngsim_assets.acquisition.content import Content
 from ngsim_assets.acquisition.landing import LandingZone
-from ngsim_assets.highway.data_versions import NOTHING
+from ngsim_assets.automation.instances import DATA_VERSION, observed, told_of
+from ngsim_assets.automation.living_runs import living
+from ngsim_assets.automation.versions import NOTHING
+from ngsim_assets.highway import data_versions
 from ngsim_assets.highway.keys import PartitionKey
-from ngsim_assets.highway.living_runs import living
 from ngsim_assets.highway.sites import SITES
 from ngsim_assets.highway.stages import Platform, open_platform
 from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings, load_settings
 
 RECORDING_PARTITIONS = "recording"
-RAW_FILES = dg.AssetKey("raw_files")
-_DATA_VERSION = "dagster/data_version"
+RAW_FILES = dg.AssetKey(data_versions.RAW_FILES)
 _FILES_NAMED = 20
-_REPOSITORY = "__repository__"
-_TICK_LOGS_KEPT = 2 * 86_400.0
-_EVALUATIONS_KEPT = 7 * 86_400.0
+_NO_ROWS = {"dagster/row_count": 0}
 
 # Multi-partition keys join the dimensions in alphabetical order of their names, which is why
 # highway stands before recording in `us-101|2005-06-15T0750`.
@@ -75,9 +73,9 @@ def register(instance: dg.DagsterInstance, key: PartitionKey, data_version: str,
     known = instance.get_latest_data_version_record(RAW_FILES, partition_key=str(key))
     if known is not None:
         event = known.asset_observation or known.asset_materialization
-        if event is not None and (event.tags or {}).get(_DATA_VERSION) == data_version:
+        if event is not None and (event.tags or {}).get(DATA_VERSION) == data_version:
             return False
-    _observe(instance, key, data_version, {"dagster/row_count": rows})
+    observed(instance, data_versions.RAW_FILES, str(key), data_version, {"dagster/row_count": rows})
     return True
 
 
@@ -98,22 +96,20 @@ def register_delivered(
         for partition, share in file.partitions.items():
             unread.setdefault(partition, set()).update(file.unread)
             shares.setdefault(partition, {}).setdefault(share.content, []).append(file.name)
-    known = instance.event_log_storage.get_latest_tags_by_partition(
-        RAW_FILES, dg.DagsterEventType.ASSET_OBSERVATION, [_DATA_VERSION]
-    )
+    known = told_of(instance.event_log_storage, RAW_FILES, observed=True)
     held = {partition: sum(contents, Content()) for partition, contents in shares.items()}
     news = [
         PartitionKey.parse(partition)
         for partition, content in sorted(held.items())
-        if known.get(partition, {}).get(_DATA_VERSION) != content.digest
+        if partition not in known or known[partition].content != content.digest
     ]
     there = set(instance.get_dynamic_partitions(RECORDING_PARTITIONS))
     missing = {PartitionKey.parse(partition).recording for partition in held} - there
     if missing:
         instance.add_dynamic_partitions(RECORDING_PARTITIONS, sorted(missing))
     for partition, version in known.items():  # nothing is built of them any more
-        if partition not in held and version[_DATA_VERSION] != NOTHING:
-            _observe(instance, PartitionKey.parse(partition), NOTHING, {"dagster/row_count": 0})
+        if partition not in held and version.content != NOTHING:
+            observed(instance, data_versions.RAW_FILES, partition, NOTHING, _NO_ROWS)
     for key in news:
         names = [name for names in shares[str(key)].values() for name in names]
         metadata: dict[str, Any] = {
@@ -124,41 +120,5 @@ def register_delivered(
             metadata["columns not kept"] = sorted(unread[str(key)])
         if run_id:
             metadata["taken in by"] = dg.MetadataValue.dagster_run(run_id)
-        _observe(instance, key, held[str(key)].digest, metadata)
+        observed(instance, data_versions.RAW_FILES, str(key), held[str(key)].digest, metadata)
     return news
-
-
-def tidy(instance: dg.DagsterInstance) -> int:
-    """Remove what Dagster keeps of every tick and would keep for ever; how many log files went.
-
-    A sensor in this package writes a log file per tick, which is thousands a day, and evaluations
-    of its automation conditions are purged by nobody else. What runs wrote stays.
-    """
-    now = time.time()
-    storage = instance.schedule_storage
-    if storage is not None and storage.supports_auto_materialize_asset_evaluations:
-        storage.purge_asset_evaluations(before=now - _EVALUATIONS_KEPT)
-    removed = 0
-    # <storage>/<repository>/<sensor>/<tick>.err; runs write to <storage>/<run>/compute_logs/
-    for path in Path(instance.storage_directory(), _REPOSITORY).rglob("*"):
-        with suppress(OSError):
-            if path.is_file() and now - path.stat().st_mtime > _TICK_LOGS_KEPT:
-                path.unlink()
-                removed += 1
-    return removed
-
-
-def _observe(
-    instance: dg.DagsterInstance,
-    key: PartitionKey,
-    data_version: str,
-    metadata: Mapping[str, Any],
-) -> None:
-    instance.report_runless_asset_event(
-        dg.AssetObservation(
-            asset_key=RAW_FILES,
-            partition=str(key),
-            metadata=metadata,
-            tags={_DATA_VERSION: data_version},
-        )
-    )

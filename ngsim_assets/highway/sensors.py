@@ -1,24 +1,25 @@
-"""What runs by itself: taking in files that arrive, telling of failures, upkeep.
+"""What runs by itself: taking in files that arrive, upkeep.
 
 Belongs here: when Dagster asks for which run, and what a run tells Dagster. Does not belong here:
 which files wait (incoming.py), when to try again (automation/watching.py), what upkeep does
-(upkeep.py), which assets are built (automation.py).
+(upkeep.py), which assets are built (automation.py), failed and lost runs (automation/sensors.py).
 """
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import dagster as dg
 
 from ngsim_assets.acquisition.incremental import Changes
+from ngsim_assets.automation.failures import NOTHING_LEFT_FAILED
+from ngsim_assets.automation.instances import tidy
+from ngsim_assets.automation.sensors import sensors_of_builds
 from ngsim_assets.automation.watching import ATTEMPTS, Memory, Try, answer
-from ngsim_assets.highway import failures, incoming, living_runs, measuring, stages, upkeep
-from ngsim_assets.highway.failures import NOTHING_LEFT_FAILED, UNKNOWN_STEP, Failure, cause_of
+from ngsim_assets.highway import incoming, measuring, stages, upkeep
 from ngsim_assets.highway.intake_log import IntakeLog
-from ngsim_assets.highway.resources import HighwayPlatform, register_delivered, tidy
+from ngsim_assets.highway.resources import HighwayPlatform, register_delivered
 from ngsim_assets.highway.watching import provide_folder
 from ngsim_assets.observability import logs
 from ngsim_assets.settings import Settings
@@ -27,9 +28,7 @@ TAKE_IN_FILES = "take_in_files"
 UPKEEP = "upkeep"
 
 _WAITING = "ngsim/waiting"
-_PARTITION = "dagster/partition"
 _ROWS_SHOWN = 200
-_LATER_RUNS = 200
 _REGISTER_EVERY = 30.0
 _EVERY = 10
 _DEFAULT = dg.DefaultSensorStatus.RUNNING
@@ -177,154 +176,6 @@ def _skip(memory: Memory, reason: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=memory.cursor())
 
 
-# what failed ---------------------------------------------------------------------------------
-
-
-@dg.run_failure_sensor(
-    minimum_interval_seconds=_EVERY,
-    default_status=_DEFAULT,
-    monitor_all_code_locations=True,  # runs of the command line belong to none
-    description="Remembers each build that failed, until it succeeds: `ngsim status` and the "
-    f"asset check {NOTHING_LEFT_FAILED} show them.",
-)
-def failed_builds(context: dg.RunFailureSensorContext, platform: HighwayPlatform) -> None:
-    """Record what failed in a run that has just failed."""
-    settings = platform.settings()
-    for failure in _failures_of(context):
-        if not _is_mended(context.instance, failure):
-            counted = failures.record(settings, failure)
-            context.log.error(
-                "%s failed (%d): %s", counted.subject, counted.attempts, counted.cause
-            )
-    _tell_of_failures(context.instance, settings)
-
-
-@dg.sensor(
-    minimum_interval_seconds=3 * _EVERY,
-    default_status=_DEFAULT,
-    description="Forgets failures whose step has succeeded since.",
-)
-def mended_builds(context: dg.SensorEvaluationContext, platform: HighwayPlatform) -> dg.SkipReason:
-    """Look whether what failed was built since, by whatever means."""
-    settings = platform.settings()
-    standing = failures.standing(settings)
-    mended = [failure for failure in standing if _is_mended(context.instance, failure)]
-    for failure in mended:
-        failures.resolve(settings, failure.recording, {failure.step})
-        context.log.info("%s is built", failure.subject)
-    if mended:
-        _tell_of_failures(context.instance, settings)
-    return dg.SkipReason(failures.finding(settings).detail)
-
-
-def _failures_of(context: dg.RunFailureSensorContext) -> list[Failure]:
-    run = context.dagster_run
-    refused: dict[str, str] = {}
-    for entry in context.instance.all_logs(
-        run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ):
-        check = entry.asset_check_evaluation
-        if check is not None and check.blocking and not check.passed:
-            refused[check.check_name] = check.description or ""
-    causes = {
-        str(event.step_key): cause_of(event.step_failure_data.error, run.run_id, refused)
-        for event in context.get_step_failure_events()
-    }
-    if not causes:
-        going = _steps(context.instance, run.run_id, "IN_PROGRESS")
-        wanted = [key.to_user_string() for key in run.asset_selection or ()]
-        likely = going or (wanted if len(wanted) == 1 else [UNKNOWN_STEP])
-        causes = dict.fromkeys(likely, _end_of(context))
-    now = datetime.now(UTC)
-    return [
-        Failure(run.tags.get(_PARTITION, ""), step, cause, run.run_id, now)
-        for step, cause in causes.items()
-    ]
-
-
-def _end_of(context: dg.RunFailureSensorContext) -> str:
-    """Why a run ended in which no step failed: what its launcher noticed, or who ended it said."""
-    noticed = context.instance.all_logs(
-        context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT
-    )
-    for event in reversed(noticed):
-        told = event.dagster_event.message if event.dagster_event is not None else None
-        if told and "Run execution process" in told:
-            return f"its process was lost: {told[told.index('Run') :].split('. ')[0]}"
-    return context.failure_event.message or "it ended without a word"
-
-
-def _is_mended(instance: dg.DagsterInstance, failure: Failure) -> bool:
-    """Whether a run after the one that failed did the step. Runs are ordered as they were made,
-    which a clock moved back does not change."""
-    failed = instance.get_run_record_by_id(failure.run_id)
-    tags = {_PARTITION: failure.recording} if failure.recording else {}
-    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-    for record in instance.get_run_records(
-        dg.RunsFilter(statuses=ended, tags=tags), limit=_LATER_RUNS
-    ):
-        run = record.dagster_run
-        if failed is not None and record.storage_id <= failed.storage_id:
-            return False
-        if bool(run.tags.get(_PARTITION)) != bool(failure.recording):
-            continue
-        if failure.step == UNKNOWN_STEP:
-            if run.is_success:
-                return True
-        elif failure.step in _steps(instance, run.run_id, "SUCCESS"):
-            return True
-    return False
-
-
-def _steps(instance: dg.DagsterInstance, run_id: str, status: str) -> list[str]:
-    """Steps of a run that are in a status."""
-    found = instance.get_run_step_stats(run_id)
-    return [step.step_key for step in found if step.status and step.status.value == status]
-
-
-def _tell_of_failures(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Evaluate the standing check now, not when the corpus is next summed up."""
-    found = failures.finding(settings)
-    instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey("corpus_summary"),
-            check_name=NOTHING_LEFT_FAILED,
-            passed=found.passed,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=found.detail,
-        )
-    )
-
-
-@dg.sensor(
-    minimum_interval_seconds=_EVERY,
-    default_status=_DEFAULT,
-    description="Ends runs whose process died with the machine or the daemon: nobody else would, "
-    "and their recordings would count as being built for ever.",
-)
-def lost_runs(context: dg.SensorEvaluationContext, platform: HighwayPlatform) -> dg.SensorResult:
-    """Report dead runs as failed, if they were dead at the last tick too."""
-    settings = platform.settings()
-    dead = living_runs.dead_runs(settings)
-    seen_before = set((context.cursor or "").split(","))
-    ended = 0
-    for run_id in dead:
-        run = context.instance.get_run_by_id(run_id)
-        if run is None:
-            continue  # another instance's
-        if not run.is_finished:
-            if run_id not in seen_before:
-                continue  # whoever started it may be about to say so
-            context.instance.report_run_failed(
-                run, "its process ended without a word: killed, out of memory, or a restart"
-            )
-            context.log.error("run %s (%s) was lost, ended as failed", run_id, run.job_name)
-            ended += 1
-        living_runs.bury(settings, run_id)
-    reason = f"lost runs that were ended: {ended:,}" if ended else "no run is lost"
-    return dg.SensorResult(skip_reason=reason, cursor=",".join(dead[:_LATER_RUNS]))
-
-
 # upkeep --------------------------------------------------------------------------------------
 
 
@@ -379,7 +230,10 @@ daily_upkeep = dg.ScheduleDefinition(
 )
 
 JOBS = [take_in_files, upkeep_job]
-SENSORS = [incoming_files, failed_builds, mended_builds, lost_runs]
+SENSORS = [
+    incoming_files,
+    *sensors_of_builds(dg.AssetCheckKey(dg.AssetKey("corpus_summary"), NOTHING_LEFT_FAILED)),
+]
 SCHEDULES = [daily_upkeep]
 
 

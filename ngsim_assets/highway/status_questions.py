@@ -14,8 +14,8 @@ import typer
 
 from ngsim_assets import console
 from ngsim_assets.acquisition.store import DownloadStore
+from ngsim_assets.automation import failures
 from ngsim_assets.highway import (
-    failures,
     health,
     incoming,
     overview,

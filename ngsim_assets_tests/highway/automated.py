@@ -14,14 +14,10 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from ngsim_assets.highway.automation import AUTOMATION, REBUILD, ROLL_UP, inputs_of_all
-from ngsim_assets.highway.data_versions import (
-    BUILT_FROM,
-    RAW_FILES,
-    DataVersion,
-    origin_of,
-    recipe_of,
-)
+from ngsim_assets.automation.instances import inputs_of_all
+from ngsim_assets.automation.versions import DataVersion, origin_of
+from ngsim_assets.highway.automation import AUTOMATION, REBUILD, ROLL_UP
+from ngsim_assets.highway.data_versions import BUILT_FROM, RAW_FILES, recipe_of
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.resources import recordings, register
 from ngsim_assets.highway.stages import open_platform

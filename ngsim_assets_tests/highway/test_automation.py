@@ -12,9 +12,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ngsim_assets.highway import automation
-from ngsim_assets.highway.automation import MAX_REQUESTS
-from ngsim_assets.highway.data_versions import NOTHING
+from ngsim_assets.automation import conditions
+from ngsim_assets.automation.conditions import MAX_REQUESTS
+from ngsim_assets.automation.versions import NOTHING
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets_tests.highway.automated import PER_RECORDING, SUMMARY, Daemon, World
 
@@ -272,7 +272,7 @@ def test_the_summary_does_not_wait_for_ever(
     daemon.work(daemon.tick())
     daemon.deliver(LATER, "rows that take long")
     waves = [daemon.tick().summary, daemon.tick().summary]
-    monkeypatch.setattr(automation, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(conditions, "LONGEST_WAIT", 0.0)
     late = daemon.tick()
     daemon.work(late)
     assert [*waves, late.summary, daemon.tick().summary] == [False, False, True, False]

@@ -12,8 +12,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ngsim_assets.highway import failures, living_runs, stages
-from ngsim_assets.highway.failures import Failure
+from ngsim_assets.automation import failures, living_runs
+from ngsim_assets.automation.failures import Failure
+from ngsim_assets.highway import stages
 from ngsim_assets.settings import Settings, load_settings
 from ngsim_assets.storage.errors import DiskFull
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
@@ -171,7 +172,7 @@ class TestLostRuns:
 
 _LIVING = """
 import sys, time
-from ngsim_assets.highway.living_runs import living
+from ngsim_assets.automation.living_runs import living
 from ngsim_assets.settings import load_settings
 with living(load_settings(), sys.argv[1]):
     print("living", flush=True)

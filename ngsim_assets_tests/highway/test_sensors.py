@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from ngsim_assets.automation import watching
-from ngsim_assets.highway import failures, sensors
-from ngsim_assets.highway.data_versions import NOTHING
+from ngsim_assets.automation import failures, watching
+from ngsim_assets.automation.versions import NOTHING
+from ngsim_assets.highway import sensors
 from ngsim_assets.highway.resources import RECORDING_PARTITIONS
 from ngsim_assets.storage.errors import DiskFull
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
