@@ -45,6 +45,7 @@ class _Field:
     name: str
     nullable: bool
     is_float: bool
+    is_list: bool
     literals: tuple[object, ...]
     metadata: tuple[object, ...]
     source: str | None
@@ -109,6 +110,7 @@ def _read(model: type[BaseModel], name: str) -> _Field:
         name=name,
         nullable=types.NoneType in kinds or None in values,
         is_float=float in plain,
+        is_list=any(get_origin(kind) is list for kind in kinds),
         literals=tuple(value for value in values if value is not None),
         metadata=tuple(metadata),
         source=next((item.text for item in metadata if isinstance(item, Source)), None),
@@ -151,7 +153,10 @@ def _constraints(field: _Field) -> Iterator[tuple[str, pl.Expr, str]]:
             limit = getattr(item, attribute, None)
             if limit is None:
                 continue
-            expression = test(column, limit)
+            measured = column
+            if attribute in ("min_length", "max_length"):
+                measured = column.list.len() if field.is_list else column.str.len_chars()
+            expression = test(measured, limit)
             if field.is_float and attribute in ("ge", "gt", "le", "lt"):
                 # Polars orders NaN above every number, Pydantic lets it pass no bound.
                 nan = column.is_nan()
@@ -202,12 +207,12 @@ _BOUNDS: dict[str, tuple[str, Callable[[pl.Expr, Any], pl.Expr], str]] = {
     "lt": ("above", lambda column, limit: column >= limit, "is not below"),
     "min_length": (
         "too_short",
-        lambda column, limit: column.str.len_chars() < limit,
+        lambda length, limit: length < limit,
         "is shorter than",
     ),
     "max_length": (
         "too_long",
-        lambda column, limit: column.str.len_chars() > limit,
+        lambda length, limit: length > limit,
         "is longer than",
     ),
     "pattern": (

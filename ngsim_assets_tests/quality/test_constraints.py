@@ -35,6 +35,7 @@ class Everything(BaseModel):
     kind: Literal["auto", "truck"]
     count: Annotated[int, Field(ge=1, le=7)]
     text: Annotated[str | None, Field(min_length=2, max_length=4, pattern="^a")]
+    several: Annotated[list[str] | None, Field(min_length=1, max_length=2)]
     moment: Annotated[datetime, Field(ge=EPOCH)]
 
 
@@ -58,6 +59,7 @@ SCHEMA = pl.Schema(
         "kind": pl.String(),
         "count": pl.Int64(),
         "text": pl.String(),
+        "several": pl.List(pl.String()),
         "moment": pl.Datetime("us", "UTC"),
     }
 )
@@ -70,6 +72,7 @@ ROWS = st.lists(
             "kind": st.sampled_from([None, "auto", "truck", "Auto", ""]),
             "count": st.none() | st.integers(-3, 9),
             "text": st.none() | st.sampled_from(["", "a", "ab", "abcd", "abcde", "ba", "äbc"]),
+            "several": st.none() | st.lists(st.sampled_from(["", "a"]), max_size=3),
             "moment": st.none()
             | st.datetimes(datetime(2005, 6, 14), datetime(2005, 6, 16)).map(  # noqa: DTZ001
                 lambda moment: moment.replace(tzinfo=UTC)
