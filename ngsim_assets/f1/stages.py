@@ -107,21 +107,24 @@ class Stored:
         return self.commits[F1_MESSAGES.name].provenance.rows
 
 
-def store_session(platform: F1Platform, key: SessionKey, *, now: datetime | None = None) -> Stored:
+def store_session(
+    platform: F1Platform, key: SessionKey, *, now: datetime | None = None, force: bool = False
+) -> Stored:
     """Every table of a session out of what was delivered of it; nothing is done twice.
 
     Args:
         now: when rows are judged: what is later is not believed.
+        force: write also what is up to date, which mends files and ends what a rollback holds.
 
     Raises NothingDeliveredOf, DeliveryGone, DamagedRecord; MessagesUnaccounted if any line, message
     or row is neither kept nor set aside with a reason, and then no table is written any more.
     """
     known = known_before(platform, key)
-    if known is not None and not _stale(platform, key, known.version):
+    if not force and known is not None and not _stale(platform, key, known.version):
         return _as_stored(platform, key, known.version)
     told = delivered(platform.store, key)
     remember(platform, told)
-    stale = _stale(platform, key, told.version)
+    stale = tuple(TABLES) if force else _stale(platform, key, told.version)
     if stale:
         _Writing(platform, told, stale, now).write_all()
     return _as_stored(platform, key, told.version, stale)

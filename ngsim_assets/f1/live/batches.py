@@ -78,6 +78,7 @@ async def historical_batch(
     wanted: Wanted,
     *,
     historical: bool = True,
+    build: bool = True,
     observers: Sequence[Observer] = (),
     tell: Callable[[str], None],
 ) -> HistoricalResult:
@@ -87,6 +88,7 @@ async def historical_batch(
 
     Args:
         historical: whether FastF1 is asked, too: of seasons, and of simulated sessions.
+        build: or only fetch.
     """
     from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
 
@@ -106,7 +108,7 @@ async def historical_batch(
     fetched = await AsyncETLPipeline(settings, observers=observers).run(sources)
     keys = sorted({key for result in fetched for key in _sessions(result)})
     done: list[Session] = []
-    for number, key in enumerate(keys, start=1):
+    for number, key in enumerate(keys if build else [], start=1):
         session = await in_thread(_built, platform, key)
         tell(f"{number}/{len(keys)} {key}: {session.became.replace('_', ' ')} {session.problem}")
         done.append(session)

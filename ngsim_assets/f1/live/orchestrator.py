@@ -137,6 +137,7 @@ class IngestionOrchestrator:
         paths: Sequence[str] = (),
         place: Place | None = None,
         historical: bool = True,
+        build: bool = True,
         observers: Sequence[Observer] = (),
     ) -> HistoricalResult:
         """Fetch sessions of the past by all five ingestors and build their tables.
@@ -148,7 +149,7 @@ class IngestionOrchestrator:
             years: seasons. sessions: keys among them, empty: all. paths: of the archive, for
                 sessions that no list names.
             place: where they are, by default the archive that the settings name.
-            historical: whether FastF1 is asked, too.
+            historical: whether FastF1 is asked, too. build: tables, or only fetch.
         """
         wanted = Wanted(tuple(years), tuple(sessions), tuple(paths))
         return await historical_batch(
@@ -157,6 +158,7 @@ class IngestionOrchestrator:
             place or Archive(self._settings, wanted),
             wanted,
             historical=historical,
+            build=build,
             observers=observers,
             tell=self._tell,
         )
