@@ -31,6 +31,8 @@ def test_everything_that_runs_by_itself_does_from_the_start(
     assert started.keys() == {
         "incoming_files",
         "rebuild_what_changed",
+        "f1_sessions",
+        "rebuild_sessions",
         "failed_builds",
         "mended_builds",
         "lost_runs",
@@ -50,6 +52,8 @@ def test_whatever_runs_says_what_it_is_for(repository: dg.RepositoryDefinition) 
         "take_in_files",
         "upkeep",
         "download",
+        "build_session",
+        "take_in_sessions",
     }
     assert len({job.run_tags["ngsim/kind"] for job in named.values()}) == len(named)
     described = [*named.values(), *repository.sensor_defs, *repository.schedule_defs]

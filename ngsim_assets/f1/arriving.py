@@ -24,13 +24,17 @@ from ngsim_assets.acquisition.checkpoint import Checkpoint, Entry, Journal, Know
 from ngsim_assets.acquisition.incremental import is_being_written
 from ngsim_assets.acquisition.listing import FileState, listing, time_at
 from ngsim_assets.acquisition.looking import Look
+from ngsim_assets.acquisition.store import DownloadStore
+from ngsim_assets.f1.arrival.holdings import SESSION_SOURCES
+from ngsim_assets.f1.reading.feed_lines import SUFFIX
+from ngsim_assets.f1.reading.openf1 import endpoint_of
 from ngsim_assets.storage.atomic import make_folder
 from ngsim_assets.storage.errors import writing
 
 Result = TypeVar("Result")
 Outcome = Literal["taken", "refused"]
 
-_PARTS: Final = (".jsonStream", ".json")
+_PARTS: Final = (SUFFIX, ".json")
 """Endings of files that are parts of what their folder holds."""
 
 _BESIDE: Final = (".parquet", "Index.json")
@@ -53,6 +57,22 @@ class Arrival:
 
     path: Path
     files: tuple[str, ...]
+
+    @property
+    def handed(self) -> list[Path]:
+        """What to hand over: of the topics one, and of the responses one, stand for all."""
+        if not self.is_folder:
+            return [self.path]
+        paths = [self.path / PurePath(name).name for name in self.files]
+        responses = [path for path in paths if endpoint_of(path.name) is not None]
+        topics = [path for path in paths if path.name.endswith(SUFFIX)]
+        others = [path for path in paths if path not in (*topics, *responses)]
+        return [*topics[:1], *responses[:1], *others]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether its files are parts of what their folder holds."""
+        return PurePath(self.files[0]).suffix in _PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +178,7 @@ class Arrivals:
 
     def take_all(
         self,
-        take: Callable[[Path], Iterable[Result]],
+        take: Callable[[Arrival], Iterable[Result]],
         is_refusal: Callable[[Result], bool],
         *,
         on_wait: Callable[[str], None] = lambda why: None,
@@ -203,7 +223,7 @@ class Arrivals:
         look: Look,
         found: _Sorted,
         journal: Journal,
-        take: Callable[[Path], Iterable[Result]],
+        take: Callable[[Arrival], Iterable[Result]],
         is_refusal: Callable[[Result], bool],
         tried: set[Path],
     ) -> Iterator[Took[Result] | Postponed]:
@@ -217,7 +237,7 @@ class Arrivals:
         arrival: Arrival,
         look: Look,
         journal: Journal,
-        take: Callable[[Path], Iterable[Result]],
+        take: Callable[[Arrival], Iterable[Result]],
         is_refusal: Callable[[Result], bool],
     ) -> Iterator[Took[Result] | Postponed]:
         states = {name: look.found.files[name] for name in arrival.files}
@@ -226,7 +246,7 @@ class Arrivals:
             return
         for name, state in states.items():
             journal.add(name, Entry("begun", state), durably=False)
-        results = tuple(take(arrival.path))
+        results = tuple(take(arrival))
         refused = all(is_refusal(result) for result in results)
         if self._states(arrival.files) != states:
             yield Postponed(arrival.path, "it changed while it was being read")
@@ -271,6 +291,21 @@ class Arrivals:
                 on_wait(f"another process is taking in {self.root}; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def state_of_deliveries(store: DownloadStore) -> str:
+    """Stands for all that the store says of sessions, by names and times alone; empty if nothing.
+
+    Whoever knew everything in this state knows everything now, by whichever way it was delivered.
+    """
+    manifests = (store.manifests / source for source in SESSION_SOURCES)
+    told = [
+        f"{path.relative_to(store.manifests)} {path.stat().st_mtime_ns}"
+        for folder in manifests
+        for path in sorted(folder.rglob("*.json"))
+    ]
+    text = "\n".join(told).encode(errors="surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).hexdigest() if told else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ngsim_assets.f1.arriving import Arrivals, Gone, Postponed, Took
+from ngsim_assets.f1.arriving import Arrival, Arrivals, Gone, Postponed, Took
 
 
 class Drop:
@@ -51,9 +51,9 @@ class Drop:
     def waiting(self) -> list[str]:
         return [self.name(arrival.path) for arrival in self.arrivals.waiting().ready]
 
-    def _read(self, path: Path) -> list[str]:
+    def _read(self, arrival: Arrival) -> list[str]:
         self.during()
-        files = sorted(path.glob("*.js*")) if path.is_dir() else [path]
+        files = [self.root / name for name in arrival.files]
         return ["bad" if "garbage" in file.read_text() else "good" for file in files]
 
 
@@ -160,3 +160,23 @@ def test_a_folder_that_is_not_there_is_not_gone(drop: Drop, tmp_path: Path) -> N
     drop.root.rename(tmp_path / "elsewhere")
     look = drop.arrivals.waiting()
     assert (look.gone, look.unreadable) == ((), (drop.root,))
+
+
+def test_one_file_stands_for_all_parts_of_its_kind(drop: Drop) -> None:
+    for name in (
+        "a.jsonStream",
+        "b.jsonStream",
+        "miami_laps.json",
+        "miami_weather.json",
+        "no.json",
+    ):
+        drop.put(f"race/{name}")
+    drop.put("race/friday.txt")
+    handed = {
+        drop.name(arrival.path): sorted(path.name for path in arrival.handed)
+        for arrival in drop.arrivals.waiting().ready
+    }
+    assert handed == {
+        "race": ["a.jsonStream", "miami_laps.json", "no.json"],
+        "race/friday.txt": ["friday.txt"],
+    }
