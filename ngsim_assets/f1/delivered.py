@@ -194,7 +194,7 @@ def delivered(store: DownloadStore, session: SessionKey) -> Delivered:
         found.first_laps = _first_laps(found)
     found.forecasts = [row for file in held.forecasts for row in forecast_rows(file)]
     found.files = tuple(_files(held, count))
-    found.version = _version(held, once.version)
+    found.version = _version(held, once.version, once.clock)
     return found
 
 
@@ -295,9 +295,13 @@ def _files(held: Held, count: Mapping[str, int]) -> Iterator[SourceFile]:
         )
 
 
-def _version(held: Held, messages: str) -> str:
-    """One hash for messages, tables and forecasts."""
+def _version(held: Held, messages: str, clock: SessionClock | None) -> str:
+    """One hash for messages, tables and forecasts.
+
+    The clock is of it: a recording that tells nothing new may still tell the time.
+    """
     others = sorted(item.sha256 for item in (*held.historical, *held.forecasts))
+    others.append("" if clock is None else clock.start.isoformat())
     return hashlib.sha256("\n".join([_READER, messages, *others]).encode()).hexdigest()[:32]
 
 

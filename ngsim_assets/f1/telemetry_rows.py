@@ -109,4 +109,4 @@ class TelemetryRows:
             .alias("content"),
             pl.lit(file).alias("source_file"),
             pl.col("source_row").cast(pl.Int64),
-        ).select(F1_QUARANTINE.columns)
+        ).select(*F1_QUARANTINE.columns)
