@@ -15,8 +15,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ngsim_assets import __version__, console, runs
+from ngsim_assets import __version__, console, runs, session_runs
 from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.f1 import command_line as f1
 from ngsim_assets.f1 import tables as f1_tables
 from ngsim_assets.highway import (
     commands,
@@ -45,6 +46,7 @@ app = typer.Typer(
 commands.add_to(app, runs.daemon)
 gallery.add_to(app)
 traffic_questions.add_to(app)
+app.add_typer(f1.application(session_runs))
 
 Paths = Annotated[
     list[Path], typer.Argument(help="Files, archives or folders of NGSIM data.", show_default=False)

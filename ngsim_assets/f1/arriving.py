@@ -28,6 +28,7 @@ from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.f1.arrival.holdings import SESSION_SOURCES
 from ngsim_assets.f1.reading.feed_lines import SUFFIX
 from ngsim_assets.f1.reading.openf1 import endpoint_of
+from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import make_folder
 from ngsim_assets.storage.errors import writing
 
@@ -291,6 +292,13 @@ class Arrivals:
                 on_wait(f"another process is taking in {self.root}; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def arrivals_of(settings: Settings) -> Arrivals:
+    """The folder that is watched."""
+    return Arrivals(
+        settings.f1_folder, settings.f1_sessions.parent / "arrivals", settle=settings.settle
+    )
 
 
 def state_of_deliveries(store: DownloadStore) -> str:

@@ -21,11 +21,11 @@ from ngsim_assets.automation.watching import ATTEMPTS, Memory, Try, answer
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.f1.arriving import (
     Arrival,
-    Arrivals,
     Gone,
     Postponed,
     Took,
     Waiting,
+    arrivals_of,
     state_of_deliveries,
 )
 from ngsim_assets.f1.keys import SessionKey
@@ -102,13 +102,6 @@ class _Told:
 
     def _add(self, outcome: str, **row: str | int) -> None:
         self.rows.setdefault(outcome, []).append(row)
-
-
-def arrivals_of(settings: Settings) -> Arrivals:
-    """The folder that is watched."""
-    return Arrivals(
-        settings.f1_folder, settings.f1_sessions.parent / "arrivals", settle=settings.settle
-    )
 
 
 @dg.op(pool=TAKE_IN_SESSIONS)
