@@ -13,7 +13,6 @@ All of it survives a cancellation and a kill, and goes when the resource is comp
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from uuid import uuid4
 
 from ngsim_assets.storage.atomic import make_folder, sync_folder, write_atomically
 from ngsim_assets.storage.errors import writing
+from ngsim_assets.storage.locks import held
 
 _KEPT = "kept.json"
 
@@ -167,23 +167,9 @@ def _kept(path: Path) -> list[KeptAlready]:
 
 
 def _taken(folder: Path) -> Workplace | None:
-    path = folder / "lock"
     with writing(folder):
-        while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-            except FileNotFoundError:
-                continue  # removed by who has just finished
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                return None
-            with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(lock)):
-                    return Workplace(folder, lock)
-            os.close(lock)
+        lock = held(folder / "lock")
+    return Workplace(folder, lock) if lock is not None else None
 
 
 def _states(folder: Path) -> Iterator[os.stat_result]:

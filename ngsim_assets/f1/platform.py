@@ -7,7 +7,6 @@ nothing of Dagster.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from pathlib import Path
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.settings import Settings
-from ngsim_assets.storage.atomic import make_folder
-from ngsim_assets.storage.errors import writing
+from ngsim_assets.storage import locks
 from ngsim_assets.storage.parquet import ParquetStorage, WriteOptions
 
 
@@ -76,11 +74,5 @@ def alone(platform: F1Platform, key: SessionKey) -> Generator[None, None, None]:
     Held by a stage from the moment it looks at its input until its output is live, and by a
     rollback from its first table to its last. Not reentrant.
     """
-    folder = platform.lake.root / ".locks"
-    path = folder / f"f1_{key}.lock"
-    with writing(path):
-        make_folder(folder)
-        lock = path.open("wb")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.alone(platform.lake.root, f"f1_{key}"):
         yield

@@ -1,77 +1,18 @@
-"""What failed is remembered until it succeeds, whoever builds it; dead runs are ended."""
+"""What failed is told until it succeeds, whoever builds it; dead runs are ended."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from ngsim_assets.automation import failures, living_runs
-from ngsim_assets.automation.failures import Failure
+from ngsim_assets.automation import failures
 from ngsim_assets.highway import stages
-from ngsim_assets.settings import Settings, load_settings
-from ngsim_assets.storage.errors import DiskFull
-from ngsim_assets_tests.highway.deliveries import EARLY, LATER
+from ngsim_assets_tests.highway.deliveries import EARLY
 from ngsim_assets_tests.highway.watched import Watched
-
-FAILED = Failure(
-    str(EARLY), "validation", "no space left", "run-1", datetime(2026, 1, 1, tzinfo=UTC)
-)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load_settings(data=tmp_path)
-
-
-class TestRecord:
-    def test_tries_are_counted_and_a_run_told_twice_counts_once(self, settings: Settings) -> None:
-        assert failures.standing(settings) == []
-        assert failures.record(settings, FAILED).attempts == 1
-        assert failures.record(settings, FAILED).attempts == 1
-        again = replace(FAILED, run_id="run-2", cause="still none")
-        assert failures.record(settings, again).attempts == 2
-        assert failures.standing(settings) == [replace(again, attempts=2)]
-
-    def test_what_succeeded_is_forgotten_and_nothing_else(self, settings: Settings) -> None:
-        others = [replace(FAILED, step="traffic_state"), replace(FAILED, recording=str(LATER))]
-        for failure in (FAILED, *others):
-            failures.record(settings, failure)
-        assert failures.resolve(settings, str(EARLY), {"validation", "other"}) == [FAILED]
-        assert failures.standing(settings) == others
-        lost = replace(FAILED, step=failures.UNKNOWN_STEP)
-        failures.record(settings, lost)
-        assert failures.resolve(settings, str(EARLY), {"raw_trajectories"}) == [lost]
-
-    def test_one_that_cannot_be_read_says_so_and_hides_no_other(self, settings: Settings) -> None:
-        failures.record(settings, FAILED)
-        (settings.data / "failures" / "torn.json").write_text('{"recording": "us-')
-        torn, kept = failures.standing(settings)
-        assert kept == FAILED
-        assert "torn.json cannot be read: delete it" in torn.cause
-        assert not failures.finding(settings).passed
-
-    def test_the_cause_is_the_error_that_names_the_fix(self) -> None:
-        system = _Error("OSError", "OSError: [Errno 28] No space\nleft")
-        ours = _Error("DiskFull", f"ngsim.DiskFull: {DiskFull(Path('/lake/x'))}", system)
-        step = _Error("StepError", "StepError: op failed", ours)
-        assert failures.cause_of(step, "r").startswith("no space left on the disk while writing")
-        other = failures.cause_of(_Error("StepError", "StepError: op failed", system), "r")
-        assert other == "OSError: [Errno 28] No space left; the traceback is with run r"
-        assert "r tells no reason" in failures.cause_of(None, "r")
-
-
-class _Error:
-    def __init__(self, cls_name: str, message: str, cause: _Error | None = None) -> None:
-        self.cls_name: str | None = cls_name
-        self.message = message
-        self.cause: failures.RunError | None = cause
 
 
 def test_a_failed_run_is_told_until_its_step_succeeds(platform: Watched) -> None:
@@ -146,16 +87,6 @@ class TestLostRuns:
         assert platform.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
         assert platform.tick("lost_runs").skipped == "no run is lost"
         assert _names(platform.data / "runs") == []
-
-    def test_a_run_is_alive_while_any_of_its_processes_is(self, settings: Settings) -> None:
-        with living_runs.living(settings, "a"), living_runs.living(settings, "b"):
-            with living_runs.living(settings, "a"):
-                pass
-            assert living_runs.dead_runs(settings) == []
-            (settings.data / "runs" / "a.killed").touch()
-            (settings.data / "runs" / "c.killed").touch()
-            assert living_runs.dead_runs(settings) == ["c"]
-        assert living_runs.dead_runs(settings) == ["a", "c"]
 
     def test_runs_of_other_instances_and_ended_ones_are_left_alone(self, platform: Watched) -> None:
         platform.deliver("early.txt")

@@ -15,7 +15,6 @@ is no record, and the download starts anew.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -33,6 +32,7 @@ from ngsim_assets.acquisition.transfer.ranges import Ranges
 from ngsim_assets.acquisition.transfer.threads import ended, in_thread, started
 from ngsim_assets.storage.atomic import sync_folder, write_atomically
 from ngsim_assets.storage.errors import DiskFull, writing
+from ngsim_assets.storage.locks import held
 
 FORMAT = 1
 
@@ -314,21 +314,12 @@ def _write_at(descriptor: int, blocks: Sequence[bytes], at: int) -> int:
 def _locked(folder: Path) -> int:
     """The lock of `folder`, held until it is closed; AlreadyUnderWay says by whom it is held."""
     path = folder / _LOCK
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
-            continue  # removed by who has just finished
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(lock, 200, 0).decode(errors="replace")
-            os.close(lock)
-            raise AlreadyUnderWay(folder, holder) from None
-        if _names(path, lock):
-            break
-        os.close(lock)
+    lock = held(path)
+    if lock is None:
+        holder = ""
+        with suppress(OSError):  # gone since
+            holder = path.read_text(errors="replace")[:200]
+        raise AlreadyUnderWay(folder, holder)
     os.ftruncate(lock, 0)
     since = datetime.now(UTC).isoformat(" ", "seconds")
     os.pwrite(lock, f"process {os.getpid()}, since {since}".encode(), 0)
@@ -349,10 +340,3 @@ def _parsed(content: bytes) -> tuple[Origin, Ranges]:
         headers={str(name): str(value) for name, value in record["headers"].items()},
     )
     return origin, Ranges.of([(int(start), int(stop)) for start, stop in record["done"]])
-
-
-def _names(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
