@@ -36,6 +36,7 @@ def check_columns(table: Table, rows: pl.DataFrame) -> None:
 def check_membership(table: Table, partition: Mapping[str, str], rows: pl.DataFrame) -> None:
     """InvalidPartition unless every row is of the partition."""
     for name, value in partition.items():
-        belongs = rows.get_column(name).cast(pl.String) == value
-        if not belongs.fill_null(False).all():
+        column = rows.get_column(name)
+        text = column if column.dtype == pl.String() else column.cast(pl.String)
+        if text.null_count() or not (text == value).all():
             raise InvalidPartition(table.name, partition, f"rows have another {name}")

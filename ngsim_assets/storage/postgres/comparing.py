@@ -114,8 +114,8 @@ def _read(
     slice_rows: int,
 ) -> Iterator[pl.DataFrame]:
     """Rows of a partition as they would be sent."""
-    within, values = home.within(partition)
-    statement = home.reading(server.table(home.table.name), within)
+    statement = home.reading(server.table(home.table.name))
+    values = home.within_values(partition)
     with connection.cursor() as cursor, cursor.copy(statement, values) as copy:
         # the server sends a message per row, so a slice never ends inside one
         lines: list[bytes] = []
@@ -129,7 +129,7 @@ def _read(
 
 def _sent(home: Home, lines: list[bytes]) -> pl.DataFrame:
     rows = forms.frame_of(home.table, home.forms, b"".join(lines))
-    return forms.sent(home.table.name, home.forms, rows)
+    return forms.sent(home.forms, rows)
 
 
 def _content(slices: Iterator[pl.DataFrame]) -> tuple[int, str]:

@@ -66,21 +66,26 @@ def forms_of(table: Table) -> dict[str, Form]:
     return found
 
 
-def sent(table: str, forms: Mapping[str, Form], rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with every value as it is sent; TextWithNul where PostgreSQL has no such text."""
-    _refuse_nul(table, rows)
+def sent(forms: Mapping[str, Form], rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with every value as it is sent."""
     return rows.select(form.sent(pl.col(name)).alias(name) for name, form in forms.items())
 
 
-def csv_of(rows: pl.DataFrame) -> bytes:
-    """Rows of `sent` as COPY reads them: FORMAT csv, NULL '\\N'."""
+def csv_of(table: str, rows: pl.DataFrame) -> bytes:
+    """Rows of `sent` as COPY reads them: FORMAT csv, NULL '\\N'.
+
+    TextWithNul where there is text that PostgreSQL cannot have.
+    """
     text = rows.write_csv(
         include_header=False,
         quote_style="non_numeric",
         null_value=MISSING,
         datetime_format="%Y-%m-%d %H:%M:%S%.6f+00",
     )
-    return text.encode()
+    lines = text.encode()
+    if b"\0" in lines:
+        _refuse_nul(table, rows)
+    return lines
 
 
 def frame_of(table: Table, forms: Mapping[str, Form], lines: bytes) -> pl.DataFrame:
@@ -186,11 +191,7 @@ _OTHERS: dict[pl.DataType, Form] = {
 
 def _refuse_nul(table: str, rows: pl.DataFrame) -> None:
     for name, dtype in rows.schema.items():
-        column = rows.get_column(name)
-        if dtype == pl.List(pl.String()):
-            column = column.list.join(",", ignore_nulls=True)
-        elif dtype != pl.String():
-            continue
-        count = int(column.str.contains("\0", literal=True).sum())
-        if count:
-            raise TextWithNul(table, name, count)
+        if dtype == pl.String():
+            count = int(rows.get_column(name).str.contains("\0", literal=True).sum())
+            if count:
+                raise TextWithNul(table, name, count)

@@ -75,27 +75,31 @@ class Home:
         """Columns that tell rows of one partition apart."""
         return tuple(name for name in self.key if name not in self.table.identity) or self.key
 
-    def within(self, partition: Mapping[str, str]) -> tuple[psycopg.sql.Composable, list[str]]:
-        """The condition that a row is of a partition, and the parameters of it."""
+    def within(self) -> psycopg.sql.Composable:
+        """The condition that a row is of a partition, which `within_values` tells."""
         from psycopg import sql
 
         conditions = [
-            sql.SQL("{} = %s::{}").format(sql.Identifier(name), _sql(self.forms[name].sql))
-            for name in partition
+            _sql("{} = {}::{}").format(
+                sql.Identifier(name), sql.Placeholder(f"in_{place}"), _sql(self.forms[name].sql)
+            )
+            for place, name in enumerate(self.table.identity)
         ]
-        return sql.SQL(" AND ").join(conditions or [sql.SQL("true")]), list(partition.values())
+        return sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
 
-    def reading(
-        self, place: psycopg.sql.Composable, within: psycopg.sql.Composable
-    ) -> psycopg.sql.Composed:
-        """The command that sends the rows of `place` as `forms.frame_of` takes them."""
+    def within_values(self, partition: Mapping[str, str]) -> dict[str, str]:
+        """Values of the condition `within`."""
+        return {f"in_{place}": partition[name] for place, name in enumerate(self.table.identity)}
+
+    def reading(self, place: psycopg.sql.Composable) -> psycopg.sql.Composed:
+        """The command that sends a partition of `place` as `forms.frame_of` takes its rows."""
         from psycopg import sql
 
         columns = [
             _sql(form.read).format(sql.Identifier(name)) for name, form in self.forms.items()
         ]
         return sql.SQL("COPY (SELECT {} FROM {} WHERE {}) TO STDOUT (FORMAT csv, NULL '')").format(
-            sql.SQL(", ").join(columns), place, within
+            sql.SQL(", ").join(columns), place, self.within()
         )
 
 
@@ -304,6 +308,11 @@ def names(columns: Sequence[str], of: str = "") -> psycopg.sql.Composed:
     return sql.SQL(", ").join(
         sql.Identifier(of, name) if of else sql.Identifier(name) for name in columns
     )
+
+
+def composed(text: str, **parts: psycopg.sql.Composable) -> psycopg.sql.Composed:
+    """Text of this package with names and statements in it; never with a value."""
+    return _sql(text).format(**parts)
 
 
 def _sql(text: str) -> psycopg.sql.SQL:

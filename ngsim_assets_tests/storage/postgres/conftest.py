@@ -34,6 +34,13 @@ def sink(server: str, schema: str) -> Iterator[PostgresSink]:
 
 
 @pytest.fixture
+def frugal(server: str, schema: str) -> Iterator[PostgresSink]:
+    """A sink into that schema that keeps no batch, however small: it is read, and read again."""
+    with PostgresSink(SecretStr(server), schema=schema, first_wait=0.01, small=0) as opened:
+        yield opened
+
+
+@pytest.fixture
 def console(server: str) -> Iterator[psycopg.Connection]:
     """Another client of the server."""
     with psycopg.connect(server, autocommit=True) as connection:

@@ -23,7 +23,7 @@ from ngsim_assets.storage.postgres.errors import (
     RowsRefused,
     TextWithNul,
 )
-from ngsim_assets.storage.postgres.sink import PostgresSink
+from ngsim_assets.storage.postgres.sink import PostgresSink, Written
 from ngsim_assets_tests.storage.postgres import writers
 from ngsim_assets_tests.storage.postgres.tables import KEY, LAPS, PARTITION, laps
 
@@ -102,7 +102,7 @@ def test_an_added_batch_counts_once_unless_its_version_or_the_caller_says_otherw
 
 
 def test_a_batch_larger_than_a_slice_is_the_same_batch(server: str, schema: str) -> None:
-    with PostgresSink(SecretStr(server), schema=schema, slice_rows=3) as narrow:
+    with PostgresSink(SecretStr(server), schema=schema, slice_rows=3, small=0) as narrow:
         narrow.prepare(LAPS, KEY)
         first = narrow.write(LAPS, PARTITION, laps(10))
     with PostgresSink(SecretStr(server), schema=schema) as wide:
@@ -111,13 +111,50 @@ def test_a_batch_larger_than_a_slice_is_the_same_batch(server: str, schema: str)
     assert (first.inserted, again.repeated) == (10, True)
 
 
-@pytest.mark.parametrize("is_there", [False, True])
-def test_a_connection_cut_in_the_middle_is_opened_again_and_the_batch_written_once(
-    sink: PostgresSink, console: psycopg.Connection, times: Callable[[], object], is_there: bool
+def test_a_batch_told_by_its_version_is_read_once_and_not_at_all_if_it_is_there(
+    sink: PostgresSink, times: Callable[[], object]
 ) -> None:
     sink.prepare(LAPS, KEY)
+    calls = count()
+
+    def write(version: str, time: float) -> Written:
+        def rows() -> Iterator[pl.DataFrame]:
+            next(calls)
+            yield laps(5, time=time)
+
+        return sink.write(
+            LAPS, PARTITION, rows, replaces=True, version=version, is_told_by_version=True
+        )
+
+    assert [write("a", 1.0).inserted, next(calls)] == [5, 1]
+    assert [write("a", 2.0).repeated, next(calls)] == [True, 2]
+    assert [write("b", 2.0).changed, next(calls)] == [5, 4]
+    assert [write("a", 1.0).repeated, times()] == [False, [("one", 1.0, 5)]]
+    sink.write(LAPS, PARTITION, laps(1, time=9.0))
+    assert write("a", 1.0).changed == 1
+
+
+def test_small_batches_one_after_the_other_are_weighed_each_by_itself(
+    sink: PostgresSink, times: Callable[[], object]
+) -> None:
+    sink.prepare(LAPS, KEY)
+    sink.write(LAPS, PARTITION, laps(9))
+    assert sink.write(LAPS, PARTITION, laps(3, time=1.0)).changed == 3
+    with pytest.raises(BadIdentity, match="same key"):
+        sink.write(LAPS, PARTITION, pl.concat([laps(2), laps(2)]))
+    assert sink.write(LAPS, PARTITION, laps(2, time=2.0)).changed == 2
+    done = sink.write(LAPS, PARTITION, laps(10, time=2.0)[1:], replaces=True)
+    assert (done.rows, done.inserted, done.changed, done.deleted) == (9, 1, 7, 1)
+    assert times() == [("one", 2.0, 9)]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_connection_cut_in_the_middle_is_opened_again_and_the_batch_written_once(
+    frugal: PostgresSink, console: psycopg.Connection, times: Callable[[], object], is_there: bool
+) -> None:
+    frugal.prepare(LAPS, KEY)
     if is_there:
-        sink.write(LAPS, PARTITION, laps(9_000))
+        frugal.write(LAPS, PARTITION, laps(9_000))
     before = times()
     seen: list[object] = []
     calls = count()
@@ -130,7 +167,7 @@ def test_a_connection_cut_in_the_middle_is_opened_again_and_the_batch_written_on
             seen.append(times())
         yield laps(8_000, time=1.0)[5_000:]
 
-    done = sink.write(LAPS, PARTITION, rows, replaces=True)
+    done = frugal.write(LAPS, PARTITION, rows, replaces=True)
 
     assert seen == [before]
     assert next(calls) == 3
@@ -167,7 +204,9 @@ def test_a_connection_that_is_cut_each_time_leaves_the_old_rows(
         yield laps(5_000, time=1.0)
         _cut(console)
 
-    with PostgresSink(SecretStr(server), schema=schema, retries=1, first_wait=0.01) as sink:
+    with PostgresSink(
+        SecretStr(server), schema=schema, retries=1, first_wait=0.01, small=0
+    ) as sink:
         sink.prepare(LAPS, KEY)
         sink.write(LAPS, PARTITION, laps(10))
         calls = count()
@@ -212,7 +251,7 @@ def test_writers_of_one_partition_take_turns(
 
 
 def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(
-    sink: PostgresSink, times: Callable[[], object]
+    sink: PostgresSink, frugal: PostgresSink, times: Callable[[], object]
 ) -> None:
     with pytest.raises(BadIdentity, match="not prepared"):
         sink.write(LAPS, PARTITION, laps(1))
@@ -231,8 +270,9 @@ def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(
     with pytest.raises(RowsRefused, match="null value in column"):
         sink.write(LAPS, PARTITION, rows.with_columns(number=pl.lit(None, pl.Int32)))
     calls = count()
+    frugal.prepare(LAPS, KEY)
     with pytest.raises(RowsRefused, match="second time they were others"):
-        sink.write(LAPS, PARTITION, lambda: iter([laps(3, time=next(calls))]))
+        frugal.write(LAPS, PARTITION, lambda: iter([laps(3, time=next(calls))]))
     assert times() == []
     sink.write(LAPS, PARTITION, rows)
     with pytest.raises(BadIdentity, match="same key"):

@@ -26,7 +26,7 @@ def main(dsn: str, schema: str) -> None:
             sys.stdout.flush()
             time.sleep(60)
 
-    with PostgresSink(SecretStr(dsn), schema=schema) as sink:
+    with PostgresSink(SecretStr(dsn), schema=schema, small=0) as sink:
         sink.prepare(LAPS, KEY)
         sink.write(LAPS, PARTITION, rows, replaces=True)
 
