@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ngsim_assets.errors import NgsimAssetsError
+
+_USER = re.compile(r"[^/\s]*@")
+"""A user, and maybe a password, in an address."""
 
 
 class BadSetting(NgsimAssetsError):
@@ -17,7 +23,37 @@ class BadSetting(NgsimAssetsError):
     exit_code = 2
 
     def __init__(self, variable: str, value: object, reason: str) -> None:
-        super().__init__(f"{variable}={value!r}: {reason}", f"correct or unset {variable}")
+        shown = _USER.sub("", value) if isinstance(value, str) else value
+        super().__init__(f"{variable}={shown!r}: {reason}", f"correct or unset {variable}")
+
+
+def _address(value: str) -> str:
+    """`value` if requests can go there; it may not hold a password, which would be logged."""
+    _check_address(value)
+    if "@" in urlsplit(value).netloc:
+        raise PydanticCustomError("address", "an address without a user or a password is wanted")
+    return value
+
+
+def _address_or_none(value: str) -> str:
+    """`value` if it is empty or requests can go there, be it as a user."""
+    if value:
+        _check_address(value)
+    return value
+
+
+def _check_address(value: str) -> None:
+    try:
+        parts = urlsplit(value)
+        host = (parts.hostname or "").encode("idna")  # UnicodeError: no name to be looked up
+        is_one = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or re.search(r"[\s\\]", value):
+        raise PydanticCustomError("address", "an address is wanted, like https://example.org")
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseSettings):
@@ -74,7 +110,7 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         10, ge=1, description="Versions of a partition that can be read whatever their age."
     )
-    portal: str = Field(
+    portal: Address = Field(
         "https://data.transportation.gov",
         description="Data portal (Socrata) that publishes NGSIM.",
     )
@@ -87,22 +123,22 @@ class Settings(BaseSettings):
     download_way: Literal["zip", "api", "export"] = Field(
         "zip", description="What is downloaded: attached archives, queries, the unified export."
     )
-    f1_archive: str = Field(
+    f1_archive: Address = Field(
         "https://livetiming.formula1.com/static",
         description="Archive of Formula 1's live timing; its address ends in /static.",
     )
-    f1_schedule: str = Field(
+    f1_schedule: Address = Field(
         "https://raw.githubusercontent.com/theOehrly/f1schedule/master",
         description="Folder of schedule_2025.json, the seasons as FastF1 reads them.",
     )
-    f1_results: str = Field(
+    f1_results: Address = Field(
         "https://api.jolpi.ca/ergast/f1", description="Results (Ergast) that FastF1 asks for."
     )
-    openf1: str = Field("https://api.openf1.org/v1", description="OpenF1's REST interface.")
-    open_meteo: str = Field(
+    openf1: Address = Field("https://api.openf1.org/v1", description="OpenF1's REST interface.")
+    open_meteo: Address = Field(
         "https://api.open-meteo.com", description="Forecasts of Open-Meteo, without a key."
     )
-    openweathermap: str = Field(
+    openweathermap: Address = Field(
         "https://api.openweathermap.org", description="Forecasts of OpenWeatherMap."
     )
     openweathermap_key: SecretStr | None = Field(
@@ -163,7 +199,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
     )
-    pushgateway: str = Field(
+    pushgateway: Annotated[str, AfterValidator(_address_or_none)] = Field(
         "", description="URL of a Prometheus Pushgateway that gets the metrics; empty: none."
     )
     postgres_dsn: SecretStr | None = Field(
