@@ -54,6 +54,7 @@ class LiveHealth:
         alive: whether the process that receives it lives.
         outcome: why it is received no longer, None while it is.
         clock: UTC of the newest message by the session's clock; session_time: ms since its start.
+        lap: of the leader, in a race.
         silence: seconds since anything came. lines = those of messages + aside.
         resumed: lines that were there when this process began.
         unused: messages of topics that no ingestor takes.
@@ -78,6 +79,7 @@ class LiveHealth:
     session_time: int | None
     silence: float
     ingestors: tuple[IngestorHealth, ...]
+    lap: int | None = None
     second_home: str = ""
     notes: tuple[str, ...] = field(default=())
     alive: bool = True

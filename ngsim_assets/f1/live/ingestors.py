@@ -251,7 +251,8 @@ class Telemetry:
     def _decode(self, table: Table) -> None:
         messages, self._waiting[table] = self._waiting[table], []
         read = car_data if table is F1_TELEMETRY else positions
-        rows = read(messages, self._known.origin, drivers=self._known.drivers)
+        # not by DriverList: a feed may tell it bit by bit, and a car not told of yet would be lost
+        rows = read(messages, self._known.origin)
         if rows is None:
             return
         self.aside.update(item.reason for item in rows.aside)

@@ -29,20 +29,19 @@ class Known:
 
     Attributes:
         clock: None until a message with a time came; that is session time 0.
-        drivers: numbers of the cars that take part, empty until they are told.
         first_laps: times of the first lap of a race per car, ms, where the store has them.
         laps: rows of f1_laps as they are now, None until there are some.
-        now: session time in ms of the newest message.
+        now: session time in ms of the newest message. lap: of the leader, in a race.
     """
 
     key: SessionKey
     course: Course = field(default_factory=Course)
     clock: SessionClock | None = None
     info: SessionInfo | None = None
-    drivers: frozenset[int] = frozenset()
     first_laps: Mapping[int, int] = field(default_factory=dict[int, int])
     laps: pl.DataFrame | None = None
     now: int | None = None
+    lap: int | None = None
 
     @property
     def origin(self) -> Origin:
@@ -67,9 +66,8 @@ class Known:
                     self.info = of_messages([message])
                 except SessionUnknown:
                     self.info = None
-            case "DriverList" if isinstance(message.payload, dict):
-                told = {whole(car) for car in message.payload}
-                self.drivers |= {car for car in told if car is not None}
+            case "LapCount":
+                self.lap = whole(at(message.payload, "CurrentLap")) or self.lap
             case "SessionStatus":
                 status = at(message.payload, "Status")
                 if isinstance(status, str) and status:

@@ -11,7 +11,7 @@ from typing import Final
 from ngsim_assets.f1.telemetry.buffer import Bounds
 
 _TABLES: Final = Bounds(batch_rows=5_000, batch_seconds=10.0)
-_TELEMETRY: Final = Bounds(batch_rows=50_000, batch_seconds=15.0)
+_TELEMETRY: Final = Bounds(batch_rows=50_000, batch_seconds=30.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Small tables are replaced, a partition at a time: laps change after they are over. Telemetry is put
 behind what is there. The commit itself tells up to which line of the recording the partition has
-its rows, so that after a kill none is there twice and none is missing.
+its rows, so that after a kill none is there twice and none is missing. Rows of telemetry that are
+refused are counted (health), and quarantined by the final build.
 
 Belongs here: how rows become commits. Does not belong here: when (workers.py), which rows
 (ingestors.py), the final tables (stages.py), which take the place of these.

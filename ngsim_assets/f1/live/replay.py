@@ -56,13 +56,13 @@ class Replay:
         whole = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         self.name = f"replay-{whole}"
         self.notes: list[str] = []
+        self.pace = Pace(speed)
         self._path = path
-        self._speed = speed
 
     async def lines(self, after: int = 0) -> AsyncGenerator[bytes]:
         """Its lines after the first `after`, when it is time for them."""
         timed = await in_thread(self._timed)
-        async for line in paced(timed, self._speed, after):
+        async for line in self.pace.lines(timed, after):
             yield line
 
     async def close(self) -> None:
@@ -86,14 +86,14 @@ class SimulatedStream:
         self.name = f"simulated-{whole}"
         self.notes: list[str] = []
         self._scenario = scenario
+        self.pace = Pace(speed)
         self._telemetry = telemetry
-        self._speed = speed
 
     async def lines(self, after: int = 0) -> AsyncGenerator[bytes]:
         """Its lines after the first `after`, when it is time for them."""
         made = await in_thread(self._made)
         timed = ((_moment_of(line), line) for line in made)
-        async for line in paced(timed, self._speed, after):
+        async for line in self.pace.lines(timed, after):
             yield line
 
     async def close(self) -> None:
@@ -120,23 +120,36 @@ async def items(
         row += 1
 
 
-async def paced(
-    timed: Iterator[Timed], speed: float | None, after: int = 0
-) -> AsyncGenerator[bytes]:
-    """Lines after the first `after`, each when its time has come; None: without waiting."""
-    loop = asyncio.get_running_loop()
-    began, first = loop.time(), None
-    for number, (moment, line) in enumerate(timed):
-        if number < after:
-            continue
-        if speed is not None and moment is not None:
-            first = first or moment
-            due = began + (moment - first).total_seconds() / speed
-            if (left := due - loop.time()) > 0:
-                await asyncio.sleep(left)
-        if number % _BREATH == 0:
-            await asyncio.sleep(0)
-        yield line
+class Pace:
+    """When which line is due.
+
+    Args:
+        speed: how many times as fast as it was; None: every line is due at once.
+
+    Attributes:
+        late: seconds that a line was told too late at most, since others had work to do.
+    """
+
+    def __init__(self, speed: float | None) -> None:
+        self.late = 0.0
+        self._speed = speed
+
+    async def lines(self, timed: Iterator[Timed], after: int = 0) -> AsyncGenerator[bytes]:
+        """Lines after the first `after`, each when its time has come."""
+        loop = asyncio.get_running_loop()
+        began, first, speed = loop.time(), None, self._speed
+        for number, (moment, line) in enumerate(timed):
+            if number < after:
+                continue
+            if speed is not None and moment is not None:
+                first = first or moment
+                due = began + (moment - first).total_seconds() / speed
+                if (left := due - loop.time()) > 0:
+                    await asyncio.sleep(left)
+                self.late = max(self.late, loop.time() - due)
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+            yield line
 
 
 def of_recording(path: Path) -> Iterator[Timed]:

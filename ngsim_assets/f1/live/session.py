@@ -100,6 +100,7 @@ class LiveSession:
             session_time=known.now,
             silence=round(now - receiver.heard, 3),
             ingestors=(*(self._of(worker, now) for worker in self.workers), self._of_historical()),
+            lap=known.lap,
             second_home=self.tables.second_home,
             notes=(*self.notes, *self._stream.notes, *([receiver.lost] if receiver.lost else [])),
         )

@@ -182,14 +182,14 @@ def test_a_killed_process_is_gone_on_with_no_lap_twice_no_message_lost(
     tmp_path: Path, batch: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = AMID_LAPS
+    told = Told(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), str(cut)])
     try:
         until = time.monotonic() + 60
-        while time.monotonic() < until:
-            told = Told(tmp_path)
-            if told.rows(F1_LAPS).height and told.rows(F1_POSITIONS).height:
-                break
-            time.sleep(0.05)
+        while not (told.rows(F1_LAPS).height and told.rows(F1_POSITIONS).height):
+            assert time.monotonic() < until
+            assert child.poll() is None
+            time.sleep(0.02)
         (alive,) = read_health(told.settings)
         assert alive.alive
     finally:
