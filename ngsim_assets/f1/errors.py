@@ -7,6 +7,7 @@ are for what concerns a whole file, session or question.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ngsim_assets.errors import NgsimAssetsError
 
@@ -129,4 +130,15 @@ class NothingStoredOf(F1Error):
         super().__init__(
             f"{table} holds nothing of {session}",
             "store it first, from what was delivered of it (ngsim f1 historical, or dropped files)",
+        )
+
+
+class ExportUnreadable(F1Error):
+    """A file that is no exported table."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is no exported table: {' '.join(reason.split())[:200]}",
+            "export the table again: ngsim f1 export",
         )

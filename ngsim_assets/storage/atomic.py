@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from ngsim_assets.storage.errors import writing
@@ -22,13 +25,22 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     A reader sees the old file or the new one, never a part; when the call returns, the new one
     survives a power cut. Raises DiskFull or ReadOnlyLake; the old file is then untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with writing_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing_atomically(path: Path) -> Generator[IO[bytes], None, None]:
+    """As `write_atomically`, for what is written a part at a time: it is at `path` at the end.
+
+    Nothing is where the block raises.
+    """
     with writing(path):
         make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
