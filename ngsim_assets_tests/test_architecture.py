@@ -42,3 +42,14 @@ def test_the_command_line_starts_without_dagster_and_plots() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_formula_1_and_shared_rooms_load_without_a_compiler() -> None:
+    """A process that receives a live session for hours has no use for numba's hundred MB."""
+    probe = (
+        "import sys, ngsim_assets.f1.command_line, ngsim_assets.automation.versions,"
+        " ngsim_assets.acquisition.store, ngsim_assets.storage.parquet;"
+        "print([m for m in ('numba', 'llvmlite') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

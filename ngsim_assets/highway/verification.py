@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ngsim_assets.acquisition.content import Content, ContentTally
+from ngsim_assets.acquisition.content import Content
 from ngsim_assets.acquisition.deliveries import DeliveredFile, Share
 from ngsim_assets.acquisition.errors import DamagedManifest, DamagedPart
 from ngsim_assets.acquisition.objects import damage_of
 from ngsim_assets.acquisition.parts import Parts
 from ngsim_assets.acquisition.store import DownloadStore
+from ngsim_assets.acquisition.tallying import ContentTally
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.highway import model, sql_catalog
 from ngsim_assets.highway.arrival.spill import NUMBERS

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ngsim_assets.storage.arrays import array_of, room_for
 from ngsim_assets.storage.errors import SchemaMismatch, UnusableCompression
 from ngsim_assets.storage.schema import Column, Table
 
@@ -213,6 +212,8 @@ class ParquetEncoder:
         SchemaMismatch for values a reader would misread: NaN, infinity, decimals with more
         digits than their type.
         """
+        from ngsim_assets.storage.arrays import room_for  # compiled: only who writes needs it
+
         sink = pa.BufferOutputStream()
         footers: list[pq.FileMetaData] = []
         rooms = {
@@ -252,6 +253,8 @@ class ParquetEncoder:
         return [name for name, count in changes.items() if count * _STEADY_RUN <= head.height]
 
     def _arrow(self, rows: pl.DataFrame, rooms: Mapping[str, NDArray[np.float64]]) -> pa.Table:
+        from ngsim_assets.storage.arrays import array_of
+
         arrays: dict[str, pa.Array] = {}
         for name, column in self._stored.items():
             try:

@@ -10,7 +10,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ngsim_assets.acquisition.content import Content, ContentTally
+from ngsim_assets.acquisition.content import Content
+from ngsim_assets.acquisition.tallying import ContentTally
 
 Cells = Sequence[tuple[int | None, ...]]
 

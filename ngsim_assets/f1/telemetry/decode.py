@@ -15,7 +15,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ngsim_assets.f1.reading.messages import Reason
-from ngsim_assets.f1.telemetry import scanner
 from ngsim_assets.f1.telemetry.tolerant import Value, read_message
 
 CAR_COLUMNS = ("rpm", "speed_kmh", "gear", "throttle", "brake", "drs")
@@ -63,6 +62,8 @@ def decode_positions(messages: Sequence[bytes]) -> Decoded:
 
 
 def _decode(messages: Sequence[bytes], *, positions: bool) -> Decoded:
+    from ngsim_assets.f1.telemetry import scanner  # compiled: only who decodes needs it
+
     text = np.frombuffer(b"".join(messages), dtype=np.uint8)
     ends = np.cumsum(np.fromiter(map(len, messages), dtype=np.int64, count=len(messages)))
     room = len(text) // _SHORTEST_ROW + 1
@@ -99,6 +100,8 @@ def _scanned(
     *,
     positions: bool,
 ) -> pl.DataFrame:
+    from ngsim_assets.f1.telemetry import scanner
+
     columns = dict(zip(_KEYS, keys, strict=True))
     names = ("status", *PLACE_COLUMNS) if positions else CAR_COLUMNS
     columns |= {name: values[:, k] for k, name in enumerate(names)}

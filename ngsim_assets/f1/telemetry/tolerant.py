@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from ngsim_assets.f1.reading.messages import Reason
-from ngsim_assets.f1.telemetry.scanner import CHANNELS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = 2**30
@@ -80,6 +79,8 @@ def _read_entry(entry: object, found: Understood, *, positions: bool) -> None:
 
 
 def _channels(car: object, left: Counter[str]) -> tuple[Value, ...] | None:
+    from ngsim_assets.f1.telemetry.scanner import CHANNELS  # compiled: only who decodes needs it
+
     channels = _member(car, "Channels")
     if not isinstance(channels, dict) or not channels:
         return None

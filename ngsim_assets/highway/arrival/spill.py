@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ngsim_assets.acquisition.content import ContentTally
 from ngsim_assets.acquisition.deliveries import Share
 from ngsim_assets.acquisition.ordering import stable_order
 from ngsim_assets.acquisition.parts import Parts, PartWriter
+from ngsim_assets.acquisition.tallying import ContentTally
 from ngsim_assets.highway.arrival.origins import Origins
 from ngsim_assets.highway.arrival.recordings import Assignment
 from ngsim_assets.highway.formats import BATCH_SCHEMA, RAW_PHYSICAL
