@@ -5,24 +5,43 @@ BIN := $(VENV)/bin
 NGSIM_DATA ?= $(CURDIR)/data
 DAGSTER_HOME ?= $(NGSIM_DATA)/dagster
 export NGSIM_DATA DAGSTER_HOME
+# Bytecode is written by whoever imports a module first: thousands of installed ones never are.
+export PYTHONDONTWRITEBYTECODE :=
+TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=2
 
-.PHONY: demo test dev lint types check docs pictures bench soak accuracy lock setup clean
+.PHONY: demo test test-daemon test-others dev lint types check docs pictures bench soak accuracy \
+	lock setup clean
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+# a new pip first: it takes a third of the time to find the files among all releases of a package
+$(VENV)/.installed: installer.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ngsim_assets needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile -r installer.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-compile -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --no-build-isolation -e .
 	@touch $@
 
 demo: setup ## simulate a US-101 recording, run the whole graph on it, print where the report is
 	$(BIN)/ngsim demo
 
-test: setup ## every test
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.compiled ## every test
+	@$(TOGETHER) test-daemon test-others
+
+# it waits for a daemon most of the time, with two cores busy beside it
+test-daemon: setup
+	$(BIN)/python -m pytest -m daemon ngsim_assets_tests/test_daemon.py
+
+# neighbours stay in one process, which makes what they share once
+test-others: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not daemon"
+
+# what processes that begin together would compile once each; without it tests are only slower
+$(VENV)/.compiled: $(VENV)/.installed $(shell grep -rl --include='*.py' njit ngsim_assets)
+	-$(BIN)/python -m ngsim_assets_tests.compiled
+	@touch $@
 
 dev: setup ## Dagster's UI on http://127.0.0.1:3000
 	$(BIN)/ngsim init
@@ -36,7 +55,9 @@ lint: setup
 types: setup
 	$(BIN)/pyright
 
-check: lint types test ## what CI runs
+check: lint ## what CI runs
+	@$(TOGETHER) types $(VENV)/.compiled
+	@$(MAKE) --no-print-directory test
 
 docs: setup ## regenerate the tables of docs/ from the code
 	$(BIN)/ngsim schemas --write docs
@@ -62,6 +83,8 @@ accuracy: setup ## every method and rule against simulated truth, as docs/ACCURA
 	$(BIN)/python -m benchmarks.accuracy
 
 lock: ## resolve pyproject.toml anew (needs uv)
+	echo pip | uv pip compile - --universal --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --quiet --upgrade -o installer.lock
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --quiet --upgrade -o requirements.lock
 

