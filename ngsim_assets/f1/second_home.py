@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Annotated, Final, Self
 
 import polars as pl
+import polars.selectors as cs
 from pydantic import BaseModel, Field, SecretStr, create_model
 
 from ngsim_assets.f1.assessment.model import F1_QUALITY_METRICS
@@ -43,6 +44,9 @@ __all__ = ["KEPT", "Comparison", "Copied", "Kept", "SecondHome", "Written", "sec
 
 REPEAT: Final = "repeat"
 """Column that only PostgreSQL has: rows of the same key are told apart by their order."""
+
+NUL: Final = "\u2400"
+"""Stands for the one character that PostgreSQL's text cannot have, and damaged files have."""
 
 _Repeat = Annotated[
     int,
@@ -90,9 +94,12 @@ class Kept:
         """The column `repeat` of all rows of a session, in the lake's order."""
         return pl.int_range(pl.len(), dtype=pl.Int32).over(self.key).alias(REPEAT)
 
-    def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows that stand for themselves, as they are sent."""
-        return frame if self.exact else frame.with_columns(self.repeats)
+    def rows(self, frame: pl.DataFrame, repeats: pl.Series | None = None) -> pl.DataFrame:
+        """Rows as they are sent: with `repeats`, or as if there were no others."""
+        frame = frame.with_columns(cs.string().str.replace_all("\0", NUL, literal=True))
+        if self.exact:
+            return frame
+        return frame.with_columns(self.repeats if repeats is None else repeats)
 
 
 _LINE: Final = ("source_file", "source_row")
@@ -261,17 +268,18 @@ def second_home(settings: Settings) -> SecondHome | None:
 def _version(platform: F1Platform, key: SessionKey, table: Table) -> str:
     """Tells the rows that the lake has of a session from any others it had or will have."""
     commit = platform.lake.current(table, identity(key))
-    return sha256(" ".join(commit.content if commit else ()).encode()).hexdigest()[:32]
+    files = () if commit is None else commit.files
+    return sha256(" ".join(file.path for file in files).encode()).hexdigest()[:32]
 
 
 def _rows(platform: F1Platform, key: SessionKey, kept: Kept) -> Iterator[pl.DataFrame]:
     """Rows of a session as they are sent, a data file of the lake at a time."""
     lake, partition = platform.lake, identity(key)
     if kept.exact:
-        yield from lake.frames(kept.table, partition)
+        yield from map(kept.rows, lake.frames(kept.table, partition))
         return
     repeats = lake.scan(kept.table, partition).select(kept.repeats).collect()[REPEAT]
     start = 0
     for frame in lake.frames(kept.table, partition):
-        yield frame.with_columns(repeats[start : start + frame.height])
+        yield kept.rows(frame, repeats[start : start + frame.height])
         start += frame.height
