@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import re
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from ngsim_assets.f1.live.errors import LiveSwitchedOff, StreamLost
@@ -32,6 +32,8 @@ LONGEST: Final = 60.0
 """Seconds between two starts at most."""
 
 _TAIL: Final = 2_000
+_NOTES: Final = 20
+_SECRET = re.compile(r"((?:token|Bearer)[=:\s]\s*)\S+", re.IGNORECASE)
 _GRACE: Final = 5.0
 
 
@@ -42,6 +44,9 @@ class Hub:
         writer: command of the process; the path of the file follows it. By default FastF1's client.
         restarts: how often it is started again without having written anything.
         first_wait: seconds before the first of these, doubled for each of the next.
+
+    The client signs in with F1_USERNAME and F1_PASSWORD if those are set, and without an account
+    gets what Formula 1 gives away. Nobody is asked for anything.
 
     Raises LiveSwitchedOff, FastF1Missing.
     """
@@ -101,6 +106,7 @@ class Hub:
                 said = await self._run()
                 silent = silent + 1 if self._size() == before else 0
                 self.notes.append(f"{datetime.now(UTC):%H:%M:%S} UTC: the client of the hub {said}")
+                del self.notes[:-_NOTES]
                 if silent > self._restarts:
                     self._failure = f"its client was started {silent} times in vain; it {said}"
                     return
@@ -109,18 +115,20 @@ class Hub:
             self._ended = True
 
     async def _run(self) -> str:
-        """Run it until it ends by itself; how it ended."""
-        log = self.path.with_suffix(".log")
-        with log.open("ab") as words:
-            process = await asyncio.create_subprocess_exec(
-                *self._writer, str(self.path), stdout=words, stderr=words
-            )
-            try:
-                code = await process.wait()
-            finally:
-                if process.returncode is None:
-                    await _ended(process)
-        last = _last_line(log)
+        """Run it until it ends by itself; how it ended, and what it said last."""
+        process = await asyncio.create_subprocess_exec(
+            *self._writer, str(self.path), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+        )
+        said = b""
+        try:
+            if process.stdout is not None:
+                while block := await process.stdout.read(_TAIL):
+                    said = (said + block)[-_TAIL:]
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                await _ended(process)
+        last = _last_line(said)
         return f"ended with {code}{f': {last}' if last else ''}"
 
     def _repair(self) -> None:
@@ -149,8 +157,7 @@ async def _ended(process: Process) -> None:
         await process.wait()
 
 
-def _last_line(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+def _last_line(said: bytes) -> str:
+    """What somebody may want to read; no token of an account."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    return _SECRET.sub(r"\1...", lines[-1].strip()) if lines else ""

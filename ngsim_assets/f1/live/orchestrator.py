@@ -274,8 +274,9 @@ class IngestionOrchestrator:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await in_thread(live.recording.flush)
-            await in_thread(live.health().write, live.folder)
+            with suppress(NgsimAssetsError):  # a full disk is raised by who had to write
+                await in_thread(live.recording.flush)
+                await in_thread(live.health().write, live.folder)
         self._tell(f"{live.known.key}: {SENTENCES[outcome]}")
         return outcome
 

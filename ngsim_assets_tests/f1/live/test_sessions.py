@@ -22,6 +22,7 @@ from ngsim_assets.f1.live.ingestors import Timing
 from ngsim_assets.f1.live.limits import Limits
 from ngsim_assets.f1.live.live_tables import LIVE, LiveTables
 from ngsim_assets.f1.live.orchestrator import LiveResult
+from ngsim_assets.f1.live.recording import Recording
 from ngsim_assets.f1.live.streams import Lines, Stream
 from ngsim_assets.f1.model import (
     F1_LAPS,
@@ -40,6 +41,7 @@ from ngsim_assets.f1.stages import store_session
 from ngsim_assets.f1.taking_in import take_in
 from ngsim_assets.f1.telemetry.buffer import Bounds
 from ngsim_assets.f1.telemetry.model import F1_POSITIONS, F1_TELEMETRY
+from ngsim_assets.storage.errors import DiskFull
 from ngsim_assets.storage.schema import Table
 from ngsim_assets_tests.f1.live.scenes import KEY, QUICK, SCENARIO, SPAN, Stops, Told, lines
 
@@ -370,6 +372,27 @@ def test_garbage_is_set_aside_with_its_reasons_and_everything_else_is_as_without
         assert_frame_equal(rows.drop(without), batch[name].drop(without))
     refused = told.rows(F1_QUARANTINE).filter(pl.col("stage") == "reading")
     assert refused.height == len(garbage) + 1
+
+
+@pytest.mark.usefixtures("unbuilt")
+def test_a_full_disk_ends_it_and_what_was_received_is_gone_on_with(
+    tmp_path: Path, batch: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Recording, line: bytes) -> int:
+        if self.rows == AMID_LAPS:
+            raise DiskFull(self.path)
+        return as_it_is(self, line)
+
+    told, as_it_is = Told(tmp_path), Recording.write
+    with monkeypatch.context() as patch:
+        patch.setattr(Recording, "write", full)
+        with pytest.raises(DiskFull):
+            run(told, Lines("a", lines()))
+    (health,) = read_health(told.settings)
+    assert (health.outcome, health.healthy) == ("failed", False)
+    result = run(told, Lines("a", lines()))
+    assert (result.outcome, result.health.resumed) == ("over", AMID_LAPS)
+    as_in_batch(told.contents(LIVING), batch)
 
 
 def test_a_stream_that_tells_no_session_needs_its_name(tmp_path: Path) -> None:
