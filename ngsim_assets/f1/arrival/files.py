@@ -12,17 +12,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pydantic_core import to_json
 
 from ngsim_assets.f1.arrival.holdings import FeedFile
-from ngsim_assets.f1.errors import FeedUnreadable, MessagesUnaccounted
+from ngsim_assets.f1.errors import FeedUnreadable, MessagesUnaccounted, SessionUnknown
+from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.reading import openf1
 from ngsim_assets.f1.reading.feed_lines import FeedReader, bounded
 from ngsim_assets.f1.reading.messages import Item, Message, Reading, SetAside, set_aside
 from ngsim_assets.f1.reading.order import Order
 from ngsim_assets.f1.reading.recordings import RecordingReader
+from ngsim_assets.f1.sessions import of_feed
 from ngsim_assets.f1.telemetry.streams import TOPICS as TELEMETRY
 
 _BOM = b"\xef\xbb\xbf"
@@ -62,11 +65,12 @@ def read_file(file: FeedFile, session: str, number: int | None = None) -> FileRe
     """
     reading = FileReading(file)
     accounted = 0
+    of_one = _OfOneSession()
     for is_told, items in _items(file, session, number):
         reading.lines += is_told
         accounted += bool(items)
         for item in items:
-            _take(item, reading)
+            _take(of_one.item(item) if file.kind == "signalr" else item, reading)
     if reading.lines != accounted:
         raise MessagesUnaccounted(f"lines of {file.name}", reading.lines, accounted)
     return reading
@@ -102,8 +106,7 @@ def _items(file: FeedFile, session: str, number: int | None) -> Iterator[tuple[b
         return
     reader = _reader(file, session, Order())
     for row, line in _lines(file):
-        body = line.removeprefix(_BOM) if row == 1 else line
-        yield bool(body.strip()), reader.read(line, row)
+        yield bool(line.removeprefix(_BOM).strip()), reader.read(line, row)
 
 
 def _reader(file: FeedFile, session: str, order: Order) -> FeedReader | RecordingReader:
@@ -118,6 +121,30 @@ def _lines(file: FeedFile) -> Iterator[tuple[int, bytes]]:
             yield from enumerate(bounded(lines), start=1)
     except OSError as error:
         raise FeedUnreadable(file.name, error.strerror or str(error)) from None
+
+
+class _OfOneSession:
+    """A recorder that was left on goes on with the next session: what it tells of that is not ours.
+
+    The session of a recording is the one it describes first, whatever it was taken in as.
+    """
+
+    def __init__(self) -> None:
+        self._first: SessionKey | None = None
+        self._other: SessionKey | None = None
+
+    def item(self, item: Item) -> Item:
+        """The item itself, or set aside as one of another session."""
+        if isinstance(item, SetAside):
+            return item
+        if item.topic == "SessionInfo":
+            with suppress(SessionUnknown):
+                key = of_feed(item.payload, item.file).key
+                self._first = self._first or key
+                self._other = None if key == self._first else key
+        if self._other is None:
+            return item
+        return set_aside(item, "other_session", f"the recording tells of {self._other} by then")
 
 
 def _take(item: Item, reading: FileReading) -> None:

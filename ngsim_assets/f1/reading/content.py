@@ -21,6 +21,7 @@ LARGEST_LINE = 16 * 1024 * 1024
 LARGEST_LITERAL = 1024 * 1024
 """Characters of a Python literal: its parser takes a thousand times as much memory."""
 
+_LONGEST_KEPT = 1024 * 1024  # of a line that is set aside; ten times a real one
 _SHOWN = 1_000
 
 
@@ -35,8 +36,8 @@ class Unusable(ValueError):
 
 
 def kept(line: bytes) -> str:
-    """A line that is set aside, as text; of one that is too long, its beginning."""
-    line = line[:_SHOWN] if len(line) > LARGEST_LINE else line
+    """A line that is set aside, as text; of one that no feed would send, its beginning."""
+    line = line[:_SHOWN] if len(line) > _LONGEST_KEPT else line
     return line.decode("utf-8", errors="backslashreplace")
 
 

@@ -40,7 +40,7 @@ class FeedReader:
 
     def read(self, line: bytes, row: int) -> list[Item]:
         """What line `row` becomes, given with its end; nothing if it is empty."""
-        body = line.removeprefix(_BOM) if row == 1 else line
+        body = line.removeprefix(_BOM)  # files that were put together have it in the middle
         whole = body.endswith(b"\n")
         body = body.rstrip(b"\r\n")
         if not body.strip():

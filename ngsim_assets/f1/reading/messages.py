@@ -38,7 +38,7 @@ MEANINGS: Final[Mapping[Reason, str]] = {
     "not_a_message": "readable, and of no form that any feed has",
     "not_text": "bytes that are no UTF-8",
     "no_time": "a message without a time where the feed always has one, or with one that none has",
-    "other_session": "a row of a session that was not asked for",
+    "other_session": "a row, or what a recording goes on with, of another session",
     "out_of_order": "a change older than one of its topic that was already handed on",
     "too_large": "a line, or what it inflates to, over the limit",
     "unfoldable": "a change that does not fit what it is to change",

@@ -51,7 +51,7 @@ class RecordingReader:
 
     def read(self, line: bytes, row: int) -> list[Item]:
         """What line `row` becomes, given with its end; nothing if it is empty."""
-        body = line.removeprefix(_BOM) if row == 1 else line
+        body = line.removeprefix(_BOM)
         whole = body.endswith(b"\n")
         body = body.strip()
         if not body:

@@ -33,7 +33,8 @@ from ngsim_assets.settings import Settings
 if TYPE_CHECKING:
     from ngsim_assets.acquisition.session import Session
 
-_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*\d{1,3}:\d\d:\d\d")
+_LINE = re.compile(rb"^(?:\xef\xbb\xbf)*\s*\d{1,3}:\d\d:\d\d", re.MULTILINE)
+_LOOKED_AT = 1 << 20
 _FIRST = "SessionInfo"
 _SERVICE = "the archive of the live timing"
 
@@ -142,11 +143,11 @@ class Archive:
 
 
 def lines_of(path: Path, url: str) -> int:
-    """Lines of a topic file; NotAFeed if it does not begin as one."""
+    """Lines of a topic file; NotAFeed if none of the first of them is one."""
     count = 0
     with path.open("rb") as file:
-        start = file.read(64)
-        if _LINE.match(start) is None:
+        start = file.read(_LOOKED_AT)
+        if _LINE.search(start) is None:
             raise NotAFeed(url, f"it begins with {start[:24]!r}" if start else "it is empty")
         file.seek(0)
         while block := file.read(1 << 20):
