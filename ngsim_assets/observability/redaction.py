@@ -3,7 +3,8 @@
 Belongs here: what counts as a secret and what stands in its place. Does not belong here: where it
 is told (logs.py).
 
-Three things are taken out: the values that settings keep as `SecretStr`, wherever they turn up;
+Three things are taken out: the values that settings keep as `SecretStr`, wherever they turn up, and
+the password inside one that is a connection string;
 what stands in a URL as its user or under a parameter that is named like a secret; and what a field
 or a header holds that is named like one.
 """
@@ -14,7 +15,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from pydantic import BaseModel, SecretStr
 
@@ -42,10 +43,30 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 
+# the second takes in an @ or a / that should have been encoded
+_IN_URL = (
+    re.compile(r"://[^:/?#@]*:([^/?#@]*)@"),
+    re.compile(r"://[^:/?#@]*:(.*)@"),
+    re.compile(r"[?&](?:ssl)?password=([^&#]*)"),
+)
+_IN_NAMES = re.compile(r"(?:^|\s)(ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^'\s]\S*))")
+_ESCAPED = re.compile(r"\\(.)")
+
 
 @lru_cache(4096)  # names of fields are few, and every line has some
 def _is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
+
+
+def passwords(secret: str) -> set[str]:
+    """Passwords inside a connection string, as they stand there and as they are meant.
+
+    `scheme://user:password@host`, `?password=`, or `password=` beside other names.
+    """
+    of_url = {found for form in _IN_URL for found in form.findall(secret)}
+    meant = {unquote(found) for found in of_url} | {unquote_plus(found) for found in of_url}
+    quoted = {found[1] or found[2] for found in _IN_NAMES.findall(secret)}
+    return {*of_url, *meant, *quoted, *(_ESCAPED.sub(r"\1", found) for found in quoted)} - {""}
 
 
 class Redactor:
@@ -68,13 +89,14 @@ class Redactor:
 
     @classmethod
     def of(cls, *settings: BaseModel) -> Redactor:
-        """Hides every `SecretStr` of `settings`."""
-        return cls(
+        """Hides every `SecretStr` of `settings`, and passwords inside them."""
+        secrets = [
             value.get_secret_value()
             for model in settings
             for value in (getattr(model, name) for name in type(model).model_fields)
             if isinstance(value, SecretStr)
-        )
+        ]
+        return cls([*secrets, *(password for secret in secrets for password in passwords(secret))])
 
     def text(self, text: str) -> str:
         """`text` without secrets."""

@@ -247,6 +247,27 @@ def test_what_a_header_hides_is_hidden(word: str, field: str, scheme: str) -> No
             assert word not in redactor.text(text)
 
 
+@pytest.mark.parametrize(
+    ("dsn", "password"),
+    [
+        ("postgresql://user:s3cr3t-w0rd@db:5432/laps", "s3cr3t-w0rd"),
+        ("postgresql://user:s3%40cr%2Ft@db/laps?sslmode=require", "s3@cr/t"),
+        ("postgresql://user:s3@cr/t@db/laps", "s3@cr/t"),
+        ("postgresql://db/laps?user=u&password=s3cr%20t", "s3cr t"),
+        ("host=db password=s3cr3t user=user", "s3cr3t"),
+        (r"password = 's3 cr\'t' host=db", "s3 cr't"),
+    ],
+)
+def test_a_connection_string_and_the_password_in_it_never_appear(dsn: str, password: str) -> None:
+    redactor = Redactor.of(Settings(postgres_dsn=SecretStr(dsn)))
+    for said in (dsn, quote(dsn, safe=""), password, quote(password, safe=""), repr(password)):
+        told = redactor.text(f"FATAL: {said} for user at db")
+        assert HIDDEN in told
+        assert password not in told
+        assert quote(password, safe="") not in told
+        assert told.endswith("for user at db")
+
+
 def test_what_is_no_secret_is_left_alone() -> None:
     redactor = Redactor(["abc"])  # too short to be one
     texts = [
