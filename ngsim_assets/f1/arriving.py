@@ -27,7 +27,6 @@ from ngsim_assets.acquisition.looking import Look
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.f1.arrival.holdings import SESSION_SOURCES
 from ngsim_assets.f1.reading.feed_lines import SUFFIX
-from ngsim_assets.f1.reading.openf1 import endpoint_of
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.atomic import make_folder
 from ngsim_assets.storage.errors import writing
@@ -61,14 +60,12 @@ class Arrival:
 
     @property
     def handed(self) -> list[Path]:
-        """What to hand over: of the topics one, and of the responses one, stand for all."""
+        """What to hand over: of the topics one stands for all."""
         if not self.is_folder:
             return [self.path]
         paths = [self.path / PurePath(name).name for name in self.files]
-        responses = [path for path in paths if endpoint_of(path.name) is not None]
         topics = [path for path in paths if path.name.endswith(SUFFIX)]
-        others = [path for path in paths if path not in (*topics, *responses)]
-        return [*topics[:1], *responses[:1], *others]
+        return [*topics[:1], *(path for path in paths if path not in topics)]
 
     @property
     def is_folder(self) -> bool:

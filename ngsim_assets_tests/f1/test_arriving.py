@@ -162,7 +162,7 @@ def test_a_folder_that_is_not_there_is_not_gone(drop: Drop, tmp_path: Path) -> N
     assert (look.gone, look.unreadable) == ((), (drop.root,))
 
 
-def test_one_file_stands_for_all_parts_of_its_kind(drop: Drop) -> None:
+def test_one_topic_stands_for_all_of_its_folder(drop: Drop) -> None:
     for name in (
         "a.jsonStream",
         "b.jsonStream",
@@ -177,6 +177,6 @@ def test_one_file_stands_for_all_parts_of_its_kind(drop: Drop) -> None:
         for arrival in drop.arrivals.waiting().ready
     }
     assert handed == {
-        "race": ["a.jsonStream", "miami_laps.json", "no.json"],
+        "race": ["a.jsonStream", "miami_laps.json", "miami_weather.json", "no.json"],
         "race/friday.txt": ["friday.txt"],
     }
