@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 
@@ -17,11 +18,13 @@ with warnings.catch_warnings():
     from ngsim_assets.f1.automation import AUTOMATION as F1_AUTOMATION
     from ngsim_assets.f1.checks import build_checks as build_f1_checks
     from ngsim_assets.f1.resources import F1Resource
+    from ngsim_assets.f1.tables import TABLES as F1_TABLES
     from ngsim_assets.highway import assets as highway
     from ngsim_assets.highway import downloads, sensors
     from ngsim_assets.highway.automation import AUTOMATION
     from ngsim_assets.highway.checks import build_checks
     from ngsim_assets.highway.resources import HighwayPlatform
+    from ngsim_assets.highway.stages import Platform
 
     HIGHWAY_CHECKS = build_checks()
     F1_CHECKS = build_f1_checks()
@@ -30,6 +33,14 @@ with warnings.catch_warnings():
 BUILD_RECORDING = "build_recording"
 SUMMARISE_CORPUS = "summarise_corpus"
 BUILD_SESSION = "build_session"
+
+
+class WholeLake(HighwayPlatform):
+    """The platform with the tables of every domain in its lake: catalog and upkeep take all."""
+
+    def open(self, run_id: str) -> Platform:
+        """As a run sees it."""
+        return replace(super().open(run_id), others=F1_TABLES)
 
 
 def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -71,7 +82,7 @@ def build_definitions(*, resources: Mapping[str, object] | None = None) -> dg.De
         ],
         schedules=[downloads.daily_downloads, *sensors.SCHEDULES],
         sensors=[AUTOMATION, F1_AUTOMATION, *sensors.SENSORS, *f1_sensors.SENSORS],
-        resources={"platform": HighwayPlatform(), "f1": F1Resource(), **(resources or {})},
+        resources={"platform": WholeLake(), "f1": F1Resource(), **(resources or {})},
         # A step in a process of its own costs seconds of imports; partitions run in parallel
         # as runs instead (measured: 6 s against 41 s for five steps).
         executor=dg.in_process_executor,

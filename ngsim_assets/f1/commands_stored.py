@@ -6,6 +6,7 @@ here: what is known of a session (overview.py), commands that build (commands.py
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -149,7 +150,8 @@ def export(
             with tempfile.TemporaryDirectory(prefix="ngsim-export-") as folder:
                 path = Path(folder) / one.name
                 write(platform.lake, one, key, path, form)
-                sys.stdout.write(path.read_text())
+                with path.open() as written:
+                    shutil.copyfileobj(written, sys.stdout)
             return
         with writing(output), console.working(f"writing {output.name}"):
             make_folder(output.parent)

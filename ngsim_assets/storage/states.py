@@ -191,6 +191,21 @@ def _before(
             live = lake.current(place.table, place.partition)
             if live is not None:
                 versions_then[asset] = live.version
-        elif any(version.number < first[asset] for version in changes[asset]):
+        elif any(version.number < first[asset] for version in changes[asset]) or _written(
+            lake, place, first[asset]
+        ):
             versions_then[asset] = first[asset] - 1
     return versions_then
+
+
+def _written(lake: ParquetStorage, place: Place, before: int) -> bool:
+    """Whether rows were written before that commit, if only none, which makes no version."""
+    if before < 1:
+        return False
+    told = (record.lineage for record in lake.log(place.table).records(before - 1))
+    return any(
+        lineage is not None
+        and lineage.operation == "replace"
+        and lineage.partition == dict(place.partition)
+        for lineage in told
+    )
