@@ -31,6 +31,7 @@ class Limits:
         to_end: how long a session that is finished may take to be ended.
         after: how long is listened to a session that has ended.
         told: how often health is written.
+        away: how long PostgreSQL is left alone after it could not be reached.
     """
 
     queue: int = 20_000
@@ -45,3 +46,4 @@ class Limits:
     to_end: float = 3600.0
     after: float = 60.0
     told: float = 2.0
+    away: float = 60.0

@@ -11,6 +11,7 @@ Belongs here: how rows become commits. Does not belong here: when (workers.py), 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,7 @@ class LiveTables:
 
     Args:
         token: tells the recording from others of the same session.
+        away: seconds that PostgreSQL is left alone after a failure: trying takes time, too.
 
     Attributes:
         commits, rows: by table; rows are those of the live partition.
@@ -75,6 +77,7 @@ class LiveTables:
         token: str,
         *,
         second_home: SecondHome | None = None,
+        away: float = 0.0,
         aside: Callable[[], list[SetAside]] = list,
     ) -> None:
         self.commits: Counter[str] = Counter()
@@ -85,6 +88,8 @@ class LiveTables:
         self._recording = recording
         self._token = token
         self._second = second_home
+        self._away = away
+        self._away_until = 0.0
         self._aside = aside
         self._written: dict[Table, pl.DataFrame] = {}
         self._refused: dict[str, pl.DataFrame] = {}
@@ -178,7 +183,7 @@ class LiveTables:
     def _send(self, table: Table, frame: pl.DataFrame, *, replaces: bool) -> None:
         """To PostgreSQL, by one thread; what fails is told, and the final build makes up for it."""
         home = self._second
-        if home is None:
+        if home is None or time.monotonic() < self._away_until:
             return
         try:
             self._sender.submit(
@@ -192,3 +197,4 @@ class LiveTables:
             self.second_home = "ok"
         except NgsimAssetsError as error:
             self.second_home = error.problem
+            self._away_until = time.monotonic() + self._away

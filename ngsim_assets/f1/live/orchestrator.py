@@ -205,6 +205,7 @@ class IngestionOrchestrator:
             recording,
             saved.token,
             second_home=self._second_home,
+            away=self._limits.away,
             aside=lambda: list(live.receiver.set_aside),
         )
         live.tables = tables

@@ -29,6 +29,7 @@ QUICK = Limits(
     silence=10.0,
     after=0.05,
     told=0.05,
+    away=0.0,
 )
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -309,16 +310,22 @@ class FailsOnce:
         self.copied = str(key)
 
 
-@pytest.mark.usefixtures("unbuilt")
+@pytest.mark.parametrize("away", [0.0, 60.0])
 def test_rows_go_to_a_second_home_and_nothing_waits_for_one_that_is_away(
-    tmp_path: Path, batch: dict[str, pl.DataFrame]
+    away: float, tmp_path: Path, batch: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = FailsOnce()
-    told = Told(tmp_path, second_home=home)
-    health = run(told, Lines("a", lines())).health
-    assert health.second_home == "ok"
-    assert home.rows["f1_positions"] == batch["f1_positions"].height
-    assert home.rows["f1_laps"] == batch["f1_laps"].height
+    told = Told(tmp_path, replace(QUICK, away=away), second_home=home)
+    if away:
+        health = run(told, Lines("a", lines())).health
+        assert home.calls < 9  # those that were under way
+        assert (health.second_home, home.copied) == ("ok", str(KEY))  # the final tables
+    else:
+        monkeypatch.setattr(type(told.orchestrator), "_built", lambda *_: None)
+        health = run(told, Lines("a", lines())).health
+        assert health.second_home == "ok"
+        assert home.rows["f1_positions"] == batch["f1_positions"].height
+        assert home.rows["f1_laps"] == batch["f1_laps"].height
     whole(health)
 
 
