@@ -61,6 +61,7 @@ check: lint ## what CI runs
 
 docs: setup ## regenerate the tables of docs/ from the code
 	$(BIN)/ngsim schemas --write docs
+	$(BIN)/python -m ngsim_assets.f1.pages docs
 
 PICTURES := time-space heat-maps fundamental-diagram one-vehicle spectra
 

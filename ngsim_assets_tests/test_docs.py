@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from ngsim_assets.f1.pages import rules_page as f1_rules_page
+from ngsim_assets.f1.tables import TABLES
 from ngsim_assets.highway import model
 from ngsim_assets.highway.assessment.catalogue import metrics_page
 from ngsim_assets.highway.questions import rules_page, schema_page
@@ -25,8 +28,9 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 @pytest.mark.parametrize(
     ("name", "page"),
     [
-        ("DATA_SCHEMAS.md", schema_page),
+        ("DATA_SCHEMAS.md", partial(schema_page, TABLES)),
         ("RULES.md", rules_page),
+        ("F1_RULES.md", f1_rules_page),
         ("METRICS.md", metrics_page),
         ("MONITORING.md", monitoring_page),
         ("quality_report.schema.json", report_schema),

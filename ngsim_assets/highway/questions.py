@@ -7,7 +7,7 @@ their comparison (report_questions.py), commands that take files in or make them
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -217,6 +217,7 @@ def vehicle(
 
 
 def schemas(
+    context: typer.Context,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -227,7 +228,7 @@ def schemas(
 ) -> None:
     """Columns of every table, rules of every site and every metric, as the code has them."""
     pages = {
-        "DATA_SCHEMAS.md": schema_page(),
+        "DATA_SCHEMAS.md": schema_page(context.obj or ()),
         "RULES.md": rules_page(),
         "METRICS.md": metrics_page(),
         "MONITORING.md": monitoring_page(),
@@ -258,15 +259,19 @@ def rules_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def schema_page() -> str:
-    """DATA_SCHEMAS.md: every table and column, read from the models."""
+def schema_page(others: Iterable[Table] = ()) -> str:
+    """DATA_SCHEMAS.md: every table and column, read from the models.
+
+    Args:
+        others: tables of other domains, which cli.py hands to the app.
+    """
     lines = [
         "# Tables",
         "",
         "Generated from the models by `make docs`. Resolution: stored values are multiples of it;",
         "values are plain numbers in the unit given and need no scale factor.",
     ]
-    for table in model.TABLES.values():
+    for table in (*model.TABLES.values(), *others):
         folders = "/".join(f"{name}=…" for name in table.partition_by) or "(not partitioned)"
         lines += ["", f"## {table.name}", "", table.description, "", f"Folders: `{folders}`", ""]
         lines += [

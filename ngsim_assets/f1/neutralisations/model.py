@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ngsim_assets.f1.model import Flags, Session, SessionDate, Simulated
+from ngsim_assets.f1.columns import Flags, Session, SessionDate, Simulated
 from ngsim_assets.storage.schema import Column, Table
 
 Kind: TypeAlias = Literal["safety_car", "virtual_safety_car", "red_flag"]

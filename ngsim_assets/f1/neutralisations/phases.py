@@ -6,9 +6,10 @@ where changes come from (status rows or messages), laps, causes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 
 from ngsim_assets.f1.neutralisations.model import Kind
 
@@ -16,6 +17,26 @@ CLEAR, SAFETY_CAR, RED, VSC, ENDING = "1", "4", "5", "6", "7"
 """Codes of the status; 2 is yellow, which neither begins nor ends a phase."""
 IN_THIS_LAP = "in_this_lap"
 """What the status has no code for, and race control says: the safety car comes in."""
+
+Flag = Literal[
+    "ended_with_session",
+    "escalated",
+    "not_confirmed",
+    "not_in_status",
+    "only_in_lap_times",
+    "start_from_race_control",
+    "start_not_seen",
+]
+FLAGS: Final[Mapping[Flag, str]] = {
+    "ended_with_session": "the session was over before anything ended the phase",
+    "escalated": "another phase took its place at once",
+    "not_confirmed": "race control was heard and said nothing of it",
+    "not_in_status": "race control told of it and the status did not",
+    "only_in_lap_times": "lap times alone show it",
+    "start_from_race_control": "the status was seen late; race control told when it began",
+    "start_not_seen": "its end was announced before anything had told of its start",
+}
+"""What is unusual about a phase, for people."""
 
 KINDS: dict[str, Kind] = {SAFETY_CAR: "safety_car", VSC: "virtual_safety_car", RED: "red_flag"}
 
@@ -59,8 +80,7 @@ class Phase:
     Attributes:
         end: None if the changes end before it does.
         ending: when its end was announced.
-        flags: ended_with_session; start_not_seen where its end was announced first;
-            escalated where another phase took its place at once.
+        flags: what is unusual about it.
         follows: kind of the phase whose place it took.
     """
 
@@ -68,7 +88,7 @@ class Phase:
     start: Moment
     end: Moment | None = None
     ending: Moment | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     follows: Kind | None = None
 
 
@@ -107,5 +127,5 @@ def phases(changes: Iterable[Change], session_end: Moment | None = None) -> list
     return found
 
 
-def _ended(phase: Phase, at: Moment, *flags: str) -> Phase:
+def _ended(phase: Phase, at: Moment, *flags: Flag) -> Phase:
     return replace(phase, end=at, flags=(*phase.flags, *flags))

@@ -17,7 +17,7 @@ from ngsim_assets.f1.neutralisations.detector import Detected, DetectedPhase, de
 from ngsim_assets.f1.neutralisations.evidence import Evidence, LeaderLap, laps_of
 from ngsim_assets.f1.neutralisations.messages import Told, cause_of, changes_of
 from ngsim_assets.f1.neutralisations.model import F1_NEUTRALISATIONS
-from ngsim_assets.f1.neutralisations.phases import Moment, Phase, phases
+from ngsim_assets.f1.neutralisations.phases import Flag, Moment, Phase, phases
 
 TOLERANCE_MS = 5_000
 """How far apart status and race control may be; in real sessions they are 0.4 s at most."""
@@ -49,7 +49,7 @@ class _Row:
     seen_in_laps: bool | None
     laps: tuple[int, int] | None
     cause: tuple[str | None, str | None] = (None, None)
-    flags: list[str] = field(default_factory=list[str])
+    flags: list[Flag] = field(default_factory=list[Flag])
 
 
 def neutralisations(session: SessionKey, known: Evidence, *, simulated: bool = False) -> Found:
@@ -87,7 +87,7 @@ def _of_status(phase: Phase, said: Sequence[Phase] | None, told: Sequence[Told] 
         twins = [other for other in said if _began_before(phase, other)]
         if twins:
             # whoever joins late sees the status that is in force, and not since when it is
-            flags = (*phase.flags, "start_from_race_control")
+            flags: tuple[Flag, ...] = (*phase.flags, "start_from_race_control")
             phase = replace(phase, start=twins[0].start, flags=flags)
     if twins and phase.ending is None:
         # the status does not tell that the safety car comes in this lap, race control does
@@ -120,7 +120,7 @@ def _of_known(
     told: Sequence[Told] | None,
     confirmed: bool | None,
 ) -> _Row:
-    flags = [*phase.flags]
+    flags: list[Flag] = [*phase.flags]
     if confirmed is False:
         flags.append("not_confirmed")
     if evidence == "race_control":

@@ -86,8 +86,13 @@ _PLACE_CODES = (
         for axis in "xyz"
     ),
 )
-_CAR_REASONS = tuple(dict.fromkeys(code.reason for code in _CAR_CODES))
-_PLACE_REASONS = (*dict.fromkeys(code.reason for code in _PLACE_CODES), "status_unknown")
+CAR_NULLED = tuple(dict.fromkeys(code.reason for code in _CAR_CODES))
+PLACE_NULLED = (*dict.fromkeys(code.reason for code in _PLACE_CODES), "status_unknown")
+"""Why values of rows that are believed become null, by table."""
+CAR_REJECTED = (f"speed_over_{SPEED_REJECTED}", REPEATED)
+PLACE_REJECTED = (REPEATED,)
+"""Why rows are not believed."""
+SPEED_FLAG = f"speed_over_{SPEED_WARNED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +143,19 @@ def car_rows(
     fast = (pl.col("speed_kmh") > SPEED_REJECTED).fill_null(False)
     believed, rejected = _believed(
         taking_part,
-        {f"speed_over_{SPEED_REJECTED}": fast, REPEATED: _repeated(taking_part, moments)},
+        dict(zip(CAR_REJECTED, (fast, _repeated(taking_part, moments)), strict=True)),
         lines,
     )
     warned = (pl.col("speed_kmh") > SPEED_WARNED).fill_null(False)
     metres = (pl.col("speed_kmh") / (3.6 * SPEED_STEP)).round() * SPEED_STEP
-    cleared, nulled = _clear(believed, _CAR_CODES, _CAR_REASONS)
+    cleared, nulled = _clear(believed, _CAR_CODES, CAR_NULLED)
     frame = cleared.select(
         *_of_origin(origin, lines),
         metres.alias("speed"),
-        _listed(warned.cast(pl.UInt16), (f"speed_over_{SPEED_WARNED}",)).alias("flags"),
+        _listed(warned.cast(pl.UInt16), (SPEED_FLAG,)).alias("flags"),
         *(name for name in F1_TELEMETRY.columns if name in cleared.columns),
     ).select(*F1_TELEMETRY.columns)
-    flags = Counter({f"speed_over_{SPEED_WARNED}": believed.select(warned.sum()).item()})
+    flags = Counter({SPEED_FLAG: believed.select(warned.sum()).item()})
     return Measured(frame, rejected, other_cars, nulled, +flags)
 
 
@@ -166,7 +171,7 @@ def position_rows(
     statuses = pl.col("status").is_in(["OnTrack", "OffTrack"])
     unknown = _Code("status", "status_unknown", pl.col("status").is_not_null() & ~statuses)
     believed, rejected = _believed(taking_part, {REPEATED: _repeated(taking_part, moments)}, lines)
-    cleared, nulled = _clear(believed, (*_PLACE_CODES, unknown), _PLACE_REASONS)
+    cleared, nulled = _clear(believed, (*_PLACE_CODES, unknown), PLACE_NULLED)
     frame = cleared.select(
         *_of_origin(origin, lines),
         *(
