@@ -17,7 +17,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from ngsim_assets.f1.circuits import CIRCUITS, Circuit
-from ngsim_assets.f1.model import Lap, RaceControlMessage, TrackStatus, Weather
+from ngsim_assets.f1.model import Lap, RaceControlMessage, SessionStatus, TrackStatus, Weather
 from ngsim_assets.quality.constraints import constraint_rules
 from ngsim_assets.quality.rules import Rule
 
@@ -298,4 +298,5 @@ def rules_by_table(now: datetime) -> dict[str, list[Rule]]:
         "f1_weather": weather_rules(now, CIRCUITS["monza"]),
         "f1_track_status": track_status_rules(now),
         "f1_race_control": race_control_rules(now),
+        "f1_session_status": [*ranges(SessionStatus)],
     }
