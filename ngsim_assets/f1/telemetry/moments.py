@@ -27,11 +27,10 @@ class Moments:
         if not len(keys):
             return again
         before = np.zeros(len(keys), dtype=np.bool_)
-        low, high = keys.min(), keys.max()
+        ordered = np.sort(keys)
         for told in self._told:
-            if told[0] <= high and low <= told[-1]:
-                before |= np.isin(keys, told)
-        new = np.unique(keys[~before])
-        if len(new):
-            self._told.append(new)
+            if told[0] <= ordered[-1] and ordered[0] <= told[-1]:
+                places = np.minimum(np.searchsorted(told, keys), len(told) - 1)
+                before |= told[places] == keys
+        self._told.append(ordered)
         return again | pl.Series(before)
