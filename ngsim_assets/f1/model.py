@@ -1,8 +1,8 @@
 """The tables of the Formula 1 domain: one Pydantic model per table, every column once.
 
 Belongs here: names, types, units, constraints and meanings of columns. Storage, rules, checks
-and the column documentation are derived from it. Does not belong here: any computation, any
-circuit's numbers (circuits.py).
+and the column documentation are derived from it. Does not belong here: columns that tables share
+(columns.py), any computation, any circuit's numbers (circuits.py).
 
 Units: times of laps and sectors, and times since the start of the feed, are whole milliseconds,
 as the timing system counts them. Speeds are m/s; `f1_messages` keeps what was delivered, in its
@@ -12,62 +12,32 @@ Points in time are UTC.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from ngsim_assets.f1.columns import (
+    DriverNumber,
+    Flags,
+    Row,
+    Session,
+    SessionDate,
+    SessionTime,
+    Simulated,
+    SourceFile,
+    SourceName,
+    SourceRow,
+    Timestamp,
+)
 from ngsim_assets.storage.schema import Column, Table
 
-Session = Annotated[
-    str,
-    Field(description="Session key, for example 2025-05-03_miami_sprint."),
-    Column(pl.String()),
-]
-SessionDate = Annotated[date, Field(description="Local date of the session."), Column(pl.Date())]
-SessionTime = Annotated[
-    int | None,
-    Field(description="Time since the start of the feed, null where it cannot be told."),
-    Column(pl.Int64(), "ms"),
-]
-Timestamp = Annotated[
-    datetime | None,
-    Field(description="UTC, null where it cannot be told."),
-    Column(pl.Datetime("us", "UTC")),
-]
-Instant = Annotated[datetime, Field(description="UTC."), Column(pl.Datetime("us", "UTC"))]
-DriverNumber = Annotated[
-    int, Field(ge=1, le=99, description="Number of the car."), Column(pl.Int32())
-]
-SourceFile = Annotated[
-    str, Field(description="File or address the row came from."), Column(pl.String())
-]
-SourceRow = Annotated[
-    int,
-    Field(ge=1, description="Line of that file, or element of that response, from 1."),
-    Column(pl.Int64()),
-]
-Flags = Annotated[
-    list[str],
-    Field(description="Rules that flag the row, empty where none does."),
-    Column(pl.List(pl.String())),
-]
-SourceName = Annotated[
-    Literal["livetiming", "signalr", "openf1", "fastf1", "open-meteo", "openweathermap"],
-    Field(description="Where the row comes from."),
-    Column(pl.String()),
-]
-Simulated = Annotated[bool, Field(description="Whether a generator made it."), Column(pl.Boolean())]
-
-_SPEED = 2.0**-12  # 0.24 mm/s: finer than half of the delivered 1 km/h
+_SPEED = Column(pl.Float64(), "m/s", 2.0**-12)  # 0.24 mm/s: finer than half of 1 km/h
+_SINCE_START = Column(pl.Int64(), "ms")
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RawMessage(_Row):
+class RawMessage(Row):
     """A message exactly as delivered, whatever becomes of it."""
 
     session: Session
@@ -95,7 +65,7 @@ class RawMessage(_Row):
     ]
 
 
-class Lap(_Row):
+class Lap(Row):
     """A lap of one driver that is over."""
 
     session: Session
@@ -134,29 +104,19 @@ class Lap(_Row):
         int | None, Field(gt=0, description="Time of sector 3."), Column(pl.Int32(), "ms")
     ]
     lap_start_ms: Annotated[
-        int | None,
-        Field(description="Start of the lap since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        int | None, Field(description="Start of the lap since the start of the feed."), _SINCE_START
     ]
     lap_end_ms: Annotated[
-        int | None,
-        Field(description="End of the lap since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        int | None, Field(description="End of the lap since the start of the feed."), _SINCE_START
     ]
     sector1_end_ms: Annotated[
-        int | None,
-        Field(description="End of sector 1 since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        int | None, Field(description="End of sector 1 since the start of the feed."), _SINCE_START
     ]
     sector2_end_ms: Annotated[
-        int | None,
-        Field(description="End of sector 2 since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        int | None, Field(description="End of sector 2 since the start of the feed."), _SINCE_START
     ]
     sector3_end_ms: Annotated[
-        int | None,
-        Field(description="End of sector 3 since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        int | None, Field(description="End of sector 3 since the start of the feed."), _SINCE_START
     ]
     start_timestamp: Annotated[
         datetime | None,
@@ -171,32 +131,22 @@ class Lap(_Row):
     pit_in_ms: Annotated[
         int | None,
         Field(description="Entry into the pits on this lap, since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        _SINCE_START,
     ]
     pit_out_ms: Annotated[
         int | None,
         Field(description="Exit from the pits on this lap, since the start of the feed."),
-        Column(pl.Int64(), "ms"),
+        _SINCE_START,
     ]
     speed_i1: Annotated[
-        float | None,
-        Field(ge=0, description="Speed at the first intermediate."),
-        Column(pl.Float64(), "m/s", _SPEED),
+        float | None, Field(ge=0, description="Speed at the first intermediate."), _SPEED
     ]
     speed_i2: Annotated[
-        float | None,
-        Field(ge=0, description="Speed at the second intermediate."),
-        Column(pl.Float64(), "m/s", _SPEED),
+        float | None, Field(ge=0, description="Speed at the second intermediate."), _SPEED
     ]
-    speed_fl: Annotated[
-        float | None,
-        Field(ge=0, description="Speed at the finish line."),
-        Column(pl.Float64(), "m/s", _SPEED),
-    ]
+    speed_fl: Annotated[float | None, Field(ge=0, description="Speed at the finish line."), _SPEED]
     speed_st: Annotated[
-        float | None,
-        Field(ge=0, description="Speed at the trap on the longest straight."),
-        Column(pl.Float64(), "m/s", _SPEED),
+        float | None, Field(ge=0, description="Speed at the trap on the longest straight."), _SPEED
     ]
     compound: Annotated[
         str | None, Field(description="Tyre compound as delivered, SOFT."), Column(pl.String())
@@ -247,7 +197,7 @@ class Lap(_Row):
     flags: Flags
 
 
-class Weather(_Row):
+class Weather(Row):
     """What the weather was at the circuit, or is said to become."""
 
     session: Session
@@ -310,7 +260,7 @@ class Weather(_Row):
     flags: Flags
 
 
-class TrackStatus(_Row):
+class TrackStatus(Row):
     """A change of the status of the whole track."""
 
     session: Session
@@ -332,7 +282,7 @@ class TrackStatus(_Row):
     flags: Flags
 
 
-class RaceControlMessage(_Row):
+class RaceControlMessage(Row):
     """A message of race control."""
 
     session: Session
@@ -367,7 +317,7 @@ class RaceControlMessage(_Row):
     flags: Flags
 
 
-class SessionStatus(_Row):
+class SessionStatus(Row):
     """A change of the status of the session."""
 
     session: Session
@@ -383,7 +333,7 @@ class SessionStatus(_Row):
     source_row: SourceRow
 
 
-class QuarantinedItem(_Row):
+class QuarantinedItem(Row):
     """A line that is no message or a row that is not believed, with the reasons."""
 
     session: Session

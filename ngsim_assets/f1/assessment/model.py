@@ -11,7 +11,7 @@ from typing import Annotated
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from ngsim_assets.f1.model import Session, SessionDate, Simulated
+from ngsim_assets.f1.columns import Session, SessionDate, Simulated
 from ngsim_assets.storage.schema import Column, Table
 
 

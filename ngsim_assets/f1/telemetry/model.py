@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ngsim_assets.f1.model import (
+from ngsim_assets.f1.columns import (
     DriverNumber,
     Flags,
     Instant,
+    Row,
     Session,
     SessionDate,
     Simulated,
@@ -67,11 +68,7 @@ Drs = Annotated[
 ]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CarTelemetry(_Row):
+class CarTelemetry(Row):
     """What a car reported, at the rate of the feed (about 4 a second)."""
 
     session: Session
@@ -92,7 +89,7 @@ class CarTelemetry(_Row):
     flags: Flags
 
 
-class CarPosition(_Row):
+class CarPosition(Row):
     """Where a car was, at the rate of the feed (about 4 a second), in the circuit's own axes."""
 
     session: Session
@@ -115,7 +112,7 @@ class CarPosition(_Row):
     flags: Flags
 
 
-class ResampledTelemetry(_Row):
+class ResampledTelemetry(Row):
     """Car data at a steady rate, made from f1_telemetry and never measured so.
 
     rpm, speed and throttle are interpolated within gaps no longer than `gap_limit_ms`; gear,
@@ -154,7 +151,7 @@ class ResampledTelemetry(_Row):
     ]
 
 
-def _table(name: str, model: type[_Row]) -> Table:
+def _table(name: str, model: type[Row]) -> Table:
     return Table(
         name=name,
         model=model,
