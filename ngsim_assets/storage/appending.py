@@ -85,7 +85,8 @@ def _committed(
             operation="append",
             appended_to=before,
         )
-        if log.append(newest, lineage, [action for _, action in written]) is not None:
+        actions = [action for _, action in written]
+        if log.exchange(newest, lineage, actions, [], just_written=True) is not None:
             return replace(_live(log, table, identity, (*before, *files)), changed=True)
     raise ConflictingWrite(table.name, identity, base.version)
 

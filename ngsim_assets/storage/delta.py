@@ -141,24 +141,19 @@ class DeltaLog:
             return None
         return base.version + 1
 
-    def append(self, base: Snapshot, lineage: Lineage, files: Sequence[AddAction]) -> int | None:
-        """Make the version after `base`: with `files` beside all that is live.
-
-        Returns the new version, or None if another commit took its number.
-        """
-        self._writable(self._opened(base.version))  # columns may have changed since
-        return self.exchange(base, lineage, files, [])
-
     def exchange(
         self,
         base: Snapshot,
         lineage: Lineage,
         added: Sequence[AddAction],
         removed: Sequence[DataFile],
+        *,
+        just_written: bool = False,
     ) -> int | None:
         """Make the version after `base`: without the files `removed`, with the files `added`.
 
-        Returns the new version, or None if another commit took its number.
+        Files that were just written are to have the table's columns: MigrationNeeded if those
+        changed meanwhile. Returns the new version, or None if another commit took its number.
         """
         from deltalake.exceptions import CommitFailedError
         from deltalake.transaction import CommitProperties, RemoveAction
@@ -175,6 +170,8 @@ class DeltaLog:
             for file in removed
         ]
         delta = self._opened(base.version)
+        if just_written:
+            self._writable(delta)
         try:
             with writing(self.folder), self._committing():
                 delta.create_write_transaction(

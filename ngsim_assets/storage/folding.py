@@ -177,6 +177,9 @@ class Folding:
                 for file in lineage.files
             )
             return {self._identity(partition): files}
+        if lineage is not None and lineage.operation == "append":
+            identity = self._identity(lineage.partition)
+            return {identity: (*self.live(identity).files, *record.added)}
         live = {file.path: file for states in self.states.values() for file in states[-1].files}
         about = [live[path] for path in record.removed if path in live]
         identities = {self._identity(file.partition) for file in (*about, *record.added)}

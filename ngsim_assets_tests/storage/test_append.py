@@ -73,7 +73,7 @@ def test_what_a_killed_writer_left_of_a_batch_is_not_in_the_way(
 ) -> None:
     put(lake, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(lake.log(SAMPLES), "append", _killed)
+        patch.setattr(lake.log(SAMPLES), "exchange", _killed)
         patch.setattr("ngsim_assets.storage.partition_writer.PartitionWriter.discard", _nothing)
         with pytest.raises(KeyboardInterrupt):
             put(lake, 2)
@@ -162,7 +162,7 @@ def _live(lake: ParquetStorage) -> set[str]:
     return {Path(file.path).name for file in lake.files(SAMPLES)}
 
 
-def _killed(*_: object) -> None:
+def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
