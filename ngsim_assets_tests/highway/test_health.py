@@ -28,8 +28,8 @@ from ngsim_assets.acquisition.sources import Resource
 from ngsim_assets.acquisition.store import DownloadStore
 from ngsim_assets.acquisition.transfer.breaker import Breakers
 from ngsim_assets.acquisition.transfer.errors import HostUnreachable
+from ngsim_assets.automation import failures
 from ngsim_assets.highway import (
-    failures,
     health,
     incoming,
     reporting,
