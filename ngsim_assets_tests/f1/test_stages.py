@@ -13,7 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ngsim_assets.f1.delivered import delivered
 from ngsim_assets.f1.errors import NothingDeliveredOf
+from ngsim_assets.f1.folded import folded
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.model import F1_LAPS, F1_MESSAGES, F1_QUARANTINE, F1_SESSION_STATUS
 from ngsim_assets.f1.neutralisations.model import F1_NEUTRALISATIONS
@@ -22,6 +24,8 @@ from ngsim_assets.f1.recipes import REPORT, contents_now, out_of_date, would_be_
 from ngsim_assets.f1.simulate import SimulatedSession, recording_lines
 from ngsim_assets.f1.simulation.wire import write_feed, write_recording
 from ngsim_assets.f1.stages import TABLES, store_session
+from ngsim_assets.f1.telemetry.model import F1_TELEMETRY
+from ngsim_assets.f1.telemetry_rows import TelemetryRows
 from ngsim_assets_tests.f1.stored import (
     SCENARIO,
     SESSION,
@@ -127,10 +131,11 @@ def test_two_recordings_of_one_session_are_both_kept(
     for path, part in zip(paths, (race.messages[: 2 * third], race.messages[third:]), strict=True):
         write_recording(part, SCENARIO.feed_start, path)
     platform = brought_in(tmp_path / "data", *paths, session=SESSION)
-    found = store_session(platform, SESSION)
-    assert_accounted(found)
-    assert found.rows["f1_messages"] == len(race.messages)
-    assert rows(platform, "f1_laps")["source"].unique().to_list() == ["signalr"]
+    told = delivered(platform.store, SESSION)
+    assert told.messages == len(race.messages)
+    assert told.repeated == 2 * third - third
+    assert told.lines == told.messages + told.repeated
+    assert folded(told).rows[F1_LAPS]["source"].unique().to_list() == ["signalr"]
 
 
 def test_a_topic_that_grew_replaces_what_was_there_and_can_be_taken_back(
@@ -232,13 +237,14 @@ def test_rows_of_telemetry_do_not_depend_on_how_many_are_decoded_at_a_time(
     repeats = {json.dumps(message.content) for message in again} - {
         json.dumps(message.content) for message in told
     }
+    session = delivered(brought_in(tmp_path / "data", feed).store, SESSION)
     kept: list[pl.DataFrame] = []
     for size in (3, 1_000):
-        platform = replace(brought_in(tmp_path / str(size), feed), chunk_messages=size)
-        found = store_session(platform, SESSION)
-        assert_accounted(found)
-        assert found.commits["f1_telemetry"].provenance.rows["rejected"] == 4 * len(repeats)
-        kept.append(rows(platform, "f1_telemetry").sort("driver_number", "timestamp"))
+        found = TelemetryRows(session, F1_TELEMETRY, size)
+        kept.append(pl.concat(found.chunks()).sort("driver_number", "timestamp"))
+        counts = found.counts
+        assert counts["rejected"] == 4 * len(repeats) == pl.concat(found.refused).height
+        assert counts["decoded"] == kept[-1].height + counts["rejected"] + counts["other_cars"]
     assert kept[0].equals(kept[1])
     assert kept[0].height == rows(stored, "f1_telemetry").height
 
