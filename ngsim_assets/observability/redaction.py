@@ -3,10 +3,9 @@
 Belongs here: what counts as a secret and what stands in its place. Does not belong here: where it
 is told (logs.py).
 
-Three things are taken out: the values that settings keep as `SecretStr`, wherever they turn up, and
-the password inside one that is a connection string;
-what stands in a URL as its user or under a parameter that is named like a secret; and what a field
-or a header holds that is named like one.
+Three things are taken out: the values that settings keep as `SecretStr`, and the password inside
+one that is a connection string, wherever they turn up; what stands in a URL as its user or under a
+parameter that is named like a secret; and what a field or a header holds that is named like one.
 """
 
 from __future__ import annotations
