@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ngsim_assets import console, runs
+from ngsim_assets.automation.failures import CHECKS
 from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.f1 import overview
 from ngsim_assets.f1.building import Built
@@ -117,7 +118,8 @@ def _build_all(
         for place, key in enumerate(stale):
 
             def show(step: str, key: SessionKey = key) -> None:
-                progress.update(task, description=f"{key} {step}", advance=1)
+                counted = not step.endswith(CHECKS)  # those take no time
+                progress.update(task, description=f"{key} {step}", advance=counted)
 
             try:
                 if force:

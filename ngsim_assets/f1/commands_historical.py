@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Source = Literal["archive", "openf1", "fastf1", "simulated"]
 
+_NAMED: Final = 10
+"""Sessions that are named as not available; --json names all."""
+
 _FIRST: Final = 1950
 _RACES: Final = ("bahrain", "monaco", "spa", "singapore")
 """Where simulated seasons take place: circuits whose weather and safety cars are known best."""
@@ -56,11 +59,11 @@ class NotAskedFor(F1Error):
 class NotAllHad(F1Error):
     """Part of what was asked for could not be had or built."""
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    def __init__(self, failed: int) -> None:
+        things = "1 thing" if failed == 1 else f"{failed} things"
         super().__init__(
-            f"{reasons[0]}{more}",
-            "run the same command again: it goes on with what is missing",
+            f"{things} of what was asked for failed",
+            "each is named above; the same command goes on with what is missing",
         )
 
 
@@ -115,9 +118,11 @@ def add_to(app: typer.Typer, runs: Runs) -> None:
         if not build:
             runs.register(settings)
         _show(settings, asked, results, built, as_json=as_json)
-        reasons = [*_faults(results), *built.failed.values()]
-        if reasons:
-            raise NotAllHad(reasons)
+        faults = _faults(results)
+        for fault in faults:
+            console.note(f"failed: {fault}")
+        if faults or built.failed:
+            raise NotAllHad(len(faults) + len(built.failed))
 
 
 def asked_for(texts: Iterable[str]) -> Asked:
@@ -294,10 +299,9 @@ def _show(
         )
         return
     console.print_table("Sessions", [standing.row() for standing in found])
-    for key in absent:
+    for key in absent[:_NAMED]:
         console.note(f"{key}: not available")
+    if len(absent) > _NAMED:
+        console.note(f"and {len(absent) - _NAMED} more are not available: --json names them")
     for name, why in missing.items():
         console.note(f"{name} was not asked: {why}")
-    for result in results:
-        for one in result.fetched:
-            console.note(one.sentence())

@@ -98,10 +98,10 @@ class Standing:
         if self.fault:
             return self.fault
         if not self.delivered:
-            return "up to date; its files are not held"
+            return "current; its files are not held"
         if len(self.late) == len(TABLE_OF):
             return "not built"
-        return f"out of date: {', '.join(self.late)}" if self.late else "up to date"
+        return f"out of date: {', '.join(self.late)}" if self.late else "current"
 
     def row(self) -> dict[str, object]:
         """For people: a line."""
@@ -110,7 +110,7 @@ class Standing:
             "laps": self.rows.get("f1_laps", 0),
             "messages": self.rows.get("f1_messages", 0),
             "set aside": self.rows.get("f1_quarantine", 0),
-            "neutralisations": self.rows.get("f1_neutralisations", 0),
+            "phases": self.rows.get("f1_neutralisations", 0),
             "telemetry": self.rows.get("f1_telemetry", 0) + self.rows.get("f1_positions", 0),
             "score": self.score,
             "": self.told,
