@@ -52,3 +52,12 @@ class StreamLost(F1Error):
             f"{stream} ended: {reason}",
             "run the same command again: it goes on with what was received so far",
         )
+
+
+class NothingReceived(F1Error):
+    """A session of which no line came."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"nothing was received of {session}", "check the stream, and run the same command again"
+        )

@@ -20,6 +20,7 @@ from ngsim_assets.errors import NgsimAssetsError
 from ngsim_assets.f1.errors import SessionUnknown
 from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.live.batches import HistoricalResult, historical_batch
+from ngsim_assets.f1.live.errors import NothingReceived
 from ngsim_assets.f1.live.health import LiveHealth
 from ngsim_assets.f1.live.historical import first_laps
 from ngsim_assets.f1.live.ingestors import LiveIngestor, SafetyCar, Telemetry, Timing, Weather
@@ -319,7 +320,11 @@ class IngestionOrchestrator:
         from ngsim_assets.f1.taking_in import take_in
 
         key = live.known.key
-        take_in(self._settings, [live.recording.path], session=key)
+        if not live.recording.rows:
+            raise NothingReceived(str(key))
+        for taken in take_in(self._settings, [live.recording.path], session=key):
+            if taken.error is not None:
+                raise taken.error
         with alone(self._platform, key):
             stored = store_session(self._platform, key)
             live.tables.copy_final()

@@ -410,6 +410,9 @@ def test_a_stream_that_tells_no_session_needs_its_name(tmp_path: Path) -> None:
     result = run(told, Lines("a", nameless), KEY)
     assert (result.outcome, result.health.lines) == ("stream_ended", len(nameless))
     assert told.orchestrator.get_health_status() is not None
+    nothing = run(told, Lines("b", []), SessionKey.parse("2026-07-20_simulated-spa_race"))
+    assert (nothing.outcome, nothing.stored, nothing.ok) == ("stream_ended", None, False)
+    assert nothing.problem in nothing.health.notes[0]
     assert Told(tmp_path).orchestrator.get_health_status() is None
 
 
