@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -22,8 +24,9 @@ from ngsim_assets.f1.live.health import LiveHealth, read_health
 from ngsim_assets.f1.live.ingestors import Timing
 from ngsim_assets.f1.live.limits import Limits
 from ngsim_assets.f1.live.live_tables import LIVE, LiveTables
-from ngsim_assets.f1.live.orchestrator import LiveResult
+from ngsim_assets.f1.live.orchestrator import IngestionOrchestrator, LiveResult
 from ngsim_assets.f1.live.recording import Recording
+from ngsim_assets.f1.live.session import LiveSession
 from ngsim_assets.f1.live.streams import Lines, Stream
 from ngsim_assets.f1.model import (
     F1_LAPS,
@@ -38,7 +41,7 @@ from ngsim_assets.f1.neutralisations.model import F1_NEUTRALISATIONS
 from ngsim_assets.f1.platform import F1Platform
 from ngsim_assets.f1.reading.messages import Message
 from ngsim_assets.f1.sources.simulated import Simulated
-from ngsim_assets.f1.stages import store_session
+from ngsim_assets.f1.stages import Stored, store_session
 from ngsim_assets.f1.taking_in import take_in
 from ngsim_assets.f1.telemetry.buffer import Bounds
 from ngsim_assets.f1.telemetry.model import F1_POSITIONS, F1_TELEMETRY
@@ -137,6 +140,34 @@ def test_live_tables_hold_what_the_batch_holds_even_before_it_is_built(
         table.name: batch[table.name].height for table in (F1_TELEMETRY, F1_POSITIONS)
     }
     assert of(result.health, "timing")["commits"] >= 4  # pyright: ignore[reportOperatorIssue]
+
+
+def test_states_told_on_subscription_come_to_the_same_live_and_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that comes late writes down states without a time, and a frame of all of them."""
+    live: dict[str, pl.DataFrame] = {}
+    build = IngestionOrchestrator._built
+
+    def seen(self: IngestionOrchestrator, session: LiveSession) -> Stored:
+        live.update(told.contents(LIVING))
+        return build(self, session)
+
+    monkeypatch.setattr(IngestionOrchestrator, "_built", seen)
+    topics = {line[2:].split(b"'")[0]: ast.literal_eval(line.decode()) for line in lines()[:20]}
+    states = [
+        f"{[topic, json.dumps(content), '']!r}\n".encode()
+        for topic, content, _ in topics.values()
+        if topic in ("SessionInfo", "DriverList")
+    ]
+    state = {topic: content for topic, content, _ in topics.values() if topic != "SessionInfo"}
+    late = [*states, json.dumps({"R": state}).encode() + b"\n", *lines()[20:]]
+    told = Told(tmp_path)
+    result = run(told, Lines("a", late))
+    assert (result.outcome, result.ok) == ("over", True)
+    assert live["f1_laps"].height > 0
+    for name, rows in told.contents(LIVING).items():
+        assert_frame_equal(live[name], rows)
 
 
 def test_a_session_that_a_signal_stops_is_gone_on_with(
