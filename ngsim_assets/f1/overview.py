@@ -110,10 +110,9 @@ class Standing:
             "laps": self.rows.get("f1_laps", 0),
             "messages": self.rows.get("f1_messages", 0),
             "set aside": self.rows.get("f1_quarantine", 0),
-            "phases": self.rows.get("f1_neutralisations", 0),
             "telemetry": self.rows.get("f1_telemetry", 0) + self.rows.get("f1_positions", 0),
             "score": self.score,
-            "": self.told,
+            "state": self.told,
         }
 
     def summary(self) -> dict[str, Any]:
