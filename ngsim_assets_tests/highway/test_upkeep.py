@@ -10,12 +10,15 @@ import duckdb
 import pytest
 
 from ngsim_assets.acquisition.store import DownloadStore
+from ngsim_assets.f1 import tables as f1_tables
 from ngsim_assets.highway import model, stages
 from ngsim_assets.highway.reporting import report_folder
 from ngsim_assets.highway.upkeep import damages_in, upkeep
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
 from ngsim_assets_tests.highway.watched import Watched, metadata
 from ngsim_assets_tests.highway.whole_path import build
+
+pytestmark = pytest.mark.usefixtures("few_pictures")
 
 
 @pytest.fixture
@@ -46,7 +49,8 @@ def test_a_sound_lake_stays_as_it_is(stored: Watched) -> None:
     told = metadata(result)
     assert told["damaged files"] == told["recordings registered late"] == 0
     lines = {record.data["table"]: record.data for record in told["tables"].records}
-    assert lines.keys() == model.TABLES.keys()
+    of_all_domains = {*model.TABLES, *(table.name for table in f1_tables.TABLES)}
+    assert lines.keys() == of_all_domains
     raw = lines["raw_trajectories"]
     assert (raw["rows"], raw["files"], raw["vacuumed"]) == (240, 2, 0)
     assert raw["readable"] == raw["versions"]
