@@ -12,7 +12,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
+import polars as pl
 import typer
 
 from ngsim_assets import console
@@ -52,9 +54,9 @@ def add_to(app: typer.Typer, runs: Runs) -> None:
         """Prove this installation: a simulated race goes the whole way and is held to its truth.
 
         Files are taken in, folded, judged and stored by the asset graph; the same race is received
-        live; with NGSIM_POSTGRES_DSN both homes are compared. The simulator knows every lap, phase,
-        observation and row. Nothing outside the folder is touched, nothing is asked of the network.
-        The exit code is 0 only if everything held.
+        live; with NGSIM_POSTGRES_DSN both homes are compared, and the race is taken away there. The
+        simulator knows every lap, phase, observation and row. Nothing else outside the folder is
+        touched, nothing is asked of the network. The exit code is 0 only if everything held.
         """
         settings = load_settings()
         with _folder_of_its_own(settings, keep) as own:
@@ -130,16 +132,19 @@ def _live(settings: Settings, runs: Runs, race: SimulatedSession, files: Path) -
 
 
 def _second_home(settings: Settings, race: SimulatedSession) -> Sequence[Finding]:
-    """Both homes hold the same rows, where there are two."""
+    """Both homes hold the same rows, where there are two; then the race is taken away there."""
     if settings.postgres_dsn is None:
         return []
-    from ngsim_assets.f1.second_home import second_home
+    from ngsim_assets.f1.second_home import KEPT, second_home
 
-    home = second_home(settings)
+    home, key = second_home(settings), race.scenario.session
     if home is None:
         return []
     with home, console.working("comparing with PostgreSQL"):
-        compared = home.compare_session(open_f1(settings), race.scenario.session)
+        compared = home.compare_session(open_f1(settings), key)
+        for kept in KEPT.values():
+            nothing = pl.DataFrame(schema=kept.table.schema)
+            home.put(kept.table, key, nothing, version=f"self-test {uuid4()}")
     return [
         Finding(
             f"PostgreSQL: {one.table}",
