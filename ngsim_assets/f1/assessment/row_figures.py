@@ -15,11 +15,12 @@ from ngsim_assets.f1.telemetry.rates import rates
 from ngsim_assets.f1.telemetry.resample import GAP_LIMIT_MS
 from ngsim_assets.quality.rules import Rule
 
-_FLAGGED = (
+_JUDGED = (
     "f1_laps",
     "f1_weather",
     "f1_track_status",
     "f1_race_control",
+    "f1_session_status",
     "f1_telemetry",
     "f1_positions",
 )
@@ -81,12 +82,13 @@ def of_rules(scans: SessionScans, rules: Mapping[str, Sequence[Rule]]) -> Figure
     rejected = {(table, reason): rows for table, reason, rows in reasons.iter_rows()}
     flagged: dict[tuple[str, str], int] = {}
     believed: dict[str, int] = {}
-    for table in _FLAGGED:
+    for table in _JUDGED:
         scan = scans.by_table.get(table)
         if scan is None:
             continue
         believed[table] = scan.select(pl.len()).collect().item()
-        flagged |= {(table, flag): rows for flag, rows in _listed(scan, "flags").items()}
+        if "flags" in scan.collect_schema():
+            flagged |= {(table, flag): rows for flag, rows in _listed(scan, "flags").items()}
     for table, known in rules.items():
         for rule in known:
             counted = rejected if rule.severity == "reject" else flagged
