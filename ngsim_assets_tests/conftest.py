@@ -85,3 +85,16 @@ def postgres_killed(postgres_server: str) -> Callable[[], None]:
         pgexec("pg_ctl", command, bin_path=there.bin_path, user=there.system_user)
 
     return kill
+
+
+@pytest.fixture(scope="module")
+def few_pictures() -> Iterator[None]:
+    """Reports have one picture: drawing all takes as long as everything before them.
+
+    For tests of what is stored; test_plots.py, test_graph.py and test_cli.py look at all of them.
+    """
+    from ngsim_assets.highway import plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "PICTURES", {"jerk": plots.PICTURES["jerk"]})
+        yield

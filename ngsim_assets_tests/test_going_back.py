@@ -14,7 +14,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ngsim_assets import runs
-from ngsim_assets.highway import checks, model, overview, rollback, stages
+from ngsim_assets.automation import checks
+from ngsim_assets.highway import model, overview, rollback, stages
 from ngsim_assets.highway.keys import PartitionKey
 from ngsim_assets.highway.simulate import Scenario, simulate_to
 from ngsim_assets.quality.rules import Rule
@@ -25,9 +26,11 @@ from ngsim_assets_tests.highway import whole_path
 KEY = PartitionKey("us-101", "2005-06-15T0750")
 OTHER_GAP = "0.1"
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 
 @pytest.fixture(scope="module")
-def built_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_twice(few_pictures: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a recording that was built with two different gap limits."""
     folder = tmp_path_factory.mktemp("built")
     data, file = folder / "data", folder / "us101.csv"

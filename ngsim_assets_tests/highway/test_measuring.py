@@ -24,6 +24,8 @@ from ngsim_assets_tests.highway.deliveries import EARLY, rows
 from ngsim_assets_tests.highway.watched import Watched
 from ngsim_assets_tests.highway.whole_path import taken_in
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 VALIDATION = ("raw_trajectories", "validated_points", "quarantine")
 Counted = dict[tuple[str, ...], float]
 

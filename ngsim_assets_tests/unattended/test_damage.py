@@ -25,6 +25,8 @@ from ngsim_assets_tests.command import Ngsim
 from ngsim_assets_tests.highway.whole_path import build, taken_in, values
 from ngsim_assets_tests.unattended.places import deliver
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 
 @dataclass(frozen=True)
 class Built:

@@ -17,6 +17,8 @@ from ngsim_assets_tests.unattended.places import SmallDisk, deliver, small_disk
 
 _MOST_PAGES = 120
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
