@@ -83,12 +83,13 @@ def compare(
     *,
     sample: int,
     slice_rows: int,
+    slice_bytes: int,
 ) -> Comparison:
     """Compare rows as they are sent with a partition, all read from one state of the database."""
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
     def there() -> Iterator[pl.DataFrame]:
-        return _read(connection, server, home, partition, slice_rows)
+        return _read(connection, server, home, partition, slice_rows, slice_bytes)
 
     rows_here, content_here = _content(here())
     rows_there, content_there = _content(there())
@@ -112,6 +113,7 @@ def _read(
     home: Home,
     partition: Mapping[str, str],
     slice_rows: int,
+    slice_bytes: int,
 ) -> Iterator[pl.DataFrame]:
     """Rows of a partition as they would be sent."""
     statement = home.reading(server.table(home.table.name))
@@ -119,11 +121,13 @@ def _read(
     with connection.cursor() as cursor, cursor.copy(statement, values) as copy:
         # the server sends a message per row, so a slice never ends inside one
         lines: list[bytes] = []
+        size = 0
         for line in copy:
             lines.append(bytes(line))
-            if len(lines) == slice_rows:
+            size += len(line)
+            if len(lines) == slice_rows or size >= slice_bytes:
                 yield _sent(home, lines)
-                lines = []
+                lines, size = [], 0
         yield _sent(home, lines)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import polars as pl
+import polars.selectors as cs
 from pydantic import SecretStr
 
 from ngsim_assets.storage.postgres import forms
@@ -31,6 +32,8 @@ __all__ = ["Comparison", "PostgresSink", "Rows", "Written"]
 SCHEMA = "ngsim"
 SLICE_ROWS = 50_000
 """Rows that are text at the same time."""
+SLICE_BYTES = 32 * 2**20
+"""Bytes of text in them, where so many rows would have more."""
 SMALL = 4 * 2**20
 """Bytes of a batch that is made once and kept until it is sent."""
 
@@ -143,6 +146,7 @@ class PostgresSink:
                 slices,
                 sample=sample,
                 slice_rows=self._slice_rows,
+                slice_bytes=SLICE_BYTES,
             ),
         )
 
@@ -156,8 +160,15 @@ class PostgresSink:
         def slices() -> Iterator[pl.DataFrame]:
             for frame in (rows,) if isinstance(rows, pl.DataFrame) else rows():
                 check_columns(home.table, frame)
-                for part in frame.iter_slices(self._slice_rows):
+                for part in frame.iter_slices(_few(frame, self._slice_rows)):
                     check_membership(home.table, partition, part)
                     yield forms.sent(home.forms, part)
 
         return slices
+
+
+def _few(frame: pl.DataFrame, most: int) -> int:
+    """How many rows make a slice; what is not text is short."""
+    lengths = frame.select(cs.string().str.len_bytes().sum()).rows()
+    size = sum(length or 0 for row in lengths for length in row)
+    return max(1, min(most, frame.height * SLICE_BYTES // max(size, 1)))

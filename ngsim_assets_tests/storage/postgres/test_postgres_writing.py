@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from ngsim_assets.storage.errors import InvalidPartition, SchemaMismatch
+from ngsim_assets.storage.postgres import forms
 from ngsim_assets.storage.postgres.errors import (
     BadIdentity,
     ConnectionLost,
@@ -146,6 +147,25 @@ def test_small_batches_one_after_the_other_are_weighed_each_by_itself(
     done = sink.write(LAPS, PARTITION, laps(10, time=2.0)[1:], replaces=True)
     assert (done.rows, done.inserted, done.changed, done.deleted) == (9, 1, 7, 1)
     assert times() == [("one", 2.0, 9)]
+
+
+def test_rows_of_much_text_are_sent_and_compared_a_few_at_a_time(
+    sink: PostgresSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sliced: list[int] = []
+    csv_of = forms.csv_of
+
+    def seen(table: str, rows: pl.DataFrame) -> bytes:
+        sliced.append(rows.height)
+        return csv_of(table, rows)
+
+    monkeypatch.setattr(forms, "csv_of", seen)
+    monkeypatch.setattr("ngsim_assets.storage.postgres.sink.SLICE_BYTES", 10_000)
+    sink.prepare(LAPS, KEY)
+    long = laps(10).with_columns(note=pl.lit("x" * 3_000))
+    assert sink.write(LAPS, PARTITION, long).inserted == 10
+    assert sliced == [3, 3, 3, 1]
+    assert sink.compare(LAPS, PARTITION, long).agrees
 
 
 @pytest.mark.parametrize("is_there", [False, True])
