@@ -95,15 +95,6 @@ def is_as_built(asset: str, commit: Commit, contents: Contents) -> bool:
     return wanted in (commit.held_against, (*told.sources, f"code={told.code_version}"))
 
 
-def contents_now(platform: F1Platform, key: SessionKey, version: str) -> dict[str, tuple[str, ...]]:
-    """Contents of FEEDS, told as `version`, and of every asset that was built."""
-    commits = {
-        asset: platform.lake.current(table, identity(key)) for asset, table in TABLE_OF.items()
-    }
-    built = {asset: commit.content for asset, commit in commits.items() if commit is not None}
-    return {FEEDS: (version,), **built}
-
-
 def out_of_date(
     platform: F1Platform,
     key: SessionKey,

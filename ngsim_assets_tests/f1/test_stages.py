@@ -20,7 +20,7 @@ from ngsim_assets.f1.keys import SessionKey
 from ngsim_assets.f1.model import F1_LAPS, F1_MESSAGES, F1_QUARANTINE, F1_SESSION_STATUS
 from ngsim_assets.f1.neutralisations.model import F1_NEUTRALISATIONS
 from ngsim_assets.f1.platform import F1Platform, identity
-from ngsim_assets.f1.recipes import REPORT, contents_now, out_of_date, would_be_built
+from ngsim_assets.f1.recipes import FEEDS, REPORT, out_of_date, would_be_built
 from ngsim_assets.f1.simulate import SimulatedSession, recording_lines
 from ngsim_assets.f1.simulation.wire import write_feed, write_recording
 from ngsim_assets.f1.stages import TABLES, store_session
@@ -157,7 +157,7 @@ def test_a_topic_that_grew_replaces_what_was_there_and_can_be_taken_back(
     assert before.rows["f1_laps"] < after.rows["f1_laps"] == race.laps.height
     assert after.rows["f1_quarantine"] == 0
     version = before.commits["f1_laps"].version
-    held = would_be_built("f1_laps", contents_now(platform, SESSION, after.version))
+    held = would_be_built("f1_laps", {FEEDS: (after.version,)})
     platform.lake.restore(F1_LAPS, identity(SESSION), version, held_against=held)
     restored = store_session(platform, SESSION)
     assert restored.written == ("f1_neutralisations",)
