@@ -152,7 +152,7 @@ def _build_one(
     show: Callable[[str], None],
 ) -> list[str]:
     """Run what is due until nothing is; the assets that were built. Raises RunFailed."""
-    everything = len(due) == len(_assets(settings))
+    everything = len(due) == len(_assets())
     done: dict[str, None] = {}
     for _ in range(_PASSES):
         if not due:
@@ -165,7 +165,8 @@ def _build_one(
         due = tuple(asset for asset in late if asset not in done)
     if everything:
         forget(settings.rollbacks, str(key))
-    return list(done)
+    there = settings.postgres_dsn is not None
+    return [asset for asset in done if there or asset in TABLE_OF]
 
 
 def _write_anew(settings: Settings, key: SessionKey, run_id: str) -> None:
@@ -186,28 +187,36 @@ def _due(
     Those of a session that was received live, or fetched, may be up to date without Dagster's
     knowledge: then a run tells it, and writes nothing.
     """
-    late = set(overview.late_assets(open_f1(settings), key))
-    if force or late - {REPORT} or not _is_told(instance, key):
-        return _assets(settings)
-    return tuple(asset for asset in _assets(settings) if asset in late)
-
-
-def _is_told(instance: dg.DagsterInstance, key: SessionKey) -> bool:
-    """Whether Dagster knows that the tables of a session were built."""
     import dagster as dg
 
-    last = next(reversed([asset for asset in TABLE_OF if asset != REPORT]))
-    found = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey(last), dg.DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
-    )
-    return str(key) in found
-
-
-def _assets(settings: Settings) -> tuple[str, ...]:
-    """Every asset of a session, in building order."""
+    from ngsim_assets.automation.instances import told_of
     from ngsim_assets.f1.data_versions import POSTGRES
 
-    return (*TABLE_OF, POSTGRES) if settings.postgres_dsn is not None else tuple(TABLE_OF)
+    storage, name = instance.event_log_storage, str(key)
+    late = set(overview.late_assets(open_f1(settings), key))
+    last = next(reversed([asset for asset in TABLE_OF if asset != REPORT]))
+    if force or late - {REPORT} or name not in told_of(storage, dg.AssetKey(last)):
+        return _assets()
+    there = told_of(storage, dg.AssetKey(POSTGRES)).get(name)
+    if late or there is None or there.origin != _origin_of_home(settings, key):
+        late.add(POSTGRES)
+    return tuple(asset for asset in _assets() if asset in late)
+
+
+def _origin_of_home(settings: Settings, key: SessionKey) -> str:
+    """What the second home of a session would be made of now."""
+    from ngsim_assets.automation.versions import origin_of
+    from ngsim_assets.f1.data_versions import CODE_VERSIONS, POSTGRES, inputs_now, recipe_of
+
+    recipe = recipe_of(settings, POSTGRES, CODE_VERSIONS[POSTGRES])
+    return origin_of(recipe, inputs_now(open_f1(settings), POSTGRES, key))
+
+
+def _assets() -> tuple[str, ...]:
+    """Every asset of a session, in building order; without a second home that step says so."""
+    from ngsim_assets.f1.data_versions import POSTGRES
+
+    return (*TABLE_OF, POSTGRES)
 
 
 def _steps(assets: Sequence[str]) -> int:
