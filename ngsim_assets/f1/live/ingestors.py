@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Protocol
 
 import polars as pl
 
+from ngsim_assets.f1.clock import placed
 from ngsim_assets.f1.live.known import Known
 from ngsim_assets.f1.model import (
     F1_LAPS,
@@ -26,7 +27,7 @@ from ngsim_assets.f1.model import (
     F1_TRACK_STATUS,
     F1_WEATHER,
 )
-from ngsim_assets.f1.neutralisations.evidence import of_tables
+from ngsim_assets.f1.neutralisations.evidence import of_messages, of_tables
 from ngsim_assets.f1.neutralisations.model import F1_NEUTRALISATIONS
 from ngsim_assets.f1.neutralisations.table import neutralisations
 from ngsim_assets.f1.reading.messages import Message
@@ -191,18 +192,34 @@ class Weather(_Folding):
 class SafetyCar(_Folding):
     """Neutralisations; where timing fails, without what laps tell of them."""
 
-    topics: ClassVar = frozenset({"TrackStatus", "RaceControlMessages", "SessionStatus"})
+    topics: ClassVar = frozenset(
+        {"TrackStatus", "RaceControlMessages", "SessionStatus", "LapCount"}
+    )
+
+    def __init__(self, known: Known) -> None:
+        super().__init__(known)
+        self._counting: list[Message] = []
+
+    def take(self, message: Message) -> None:
+        """Fold it in; what counts laps of the leader is kept, for where there are no laps."""
+        if message.topic in {"LapCount", "SessionStatus"}:
+            self._counting.append(message)
+        super().take(message)
 
     def make(self, *, over: bool) -> Made:
         """Every phase so far; the last one may be on."""
         told = self._drained(over=over)
         control = validated_race_control(told.race_control).valid
+        clock, laps = self._known.clock, self._known.laps
+        leader = [*of_messages(placed(self._counting, clock)).leader]
         known = of_tables(
             validated_track_status(told.track_status).valid,
             control if control.height else None,
             validated_session_status(told.session_status).valid,
-            self._known.laps,
+            None if laps is not None and laps.is_empty() and leader else laps,
         )
+        if known.laps is None:
+            known = replace(known, leader=leader)
         origin = self._known.origin
         found = neutralisations(origin.session, known, simulated=origin.simulated)
         return Made({F1_NEUTRALISATIONS: found.frame})

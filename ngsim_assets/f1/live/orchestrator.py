@@ -255,7 +255,10 @@ class IngestionOrchestrator:
     async def _receive(self, live: LiveSession, stream: Stream) -> Outcome:
         """Receive it, with all ingestors at work, until there is nothing more to be done."""
         receiver = live.receiver
-        tasks = [asyncio.create_task(worker.run(), name=worker.name) for worker in live.workers]
+        tasks = {
+            worker.name: asyncio.create_task(worker.run(), name=worker.name)
+            for worker in live.workers
+        }
         watching = asyncio.create_task(self._watch(live))
         lines = stream.lines(live.after)
         outcome: Outcome = "failed"
@@ -269,10 +272,13 @@ class IngestionOrchestrator:
         finally:
             live.outcome = outcome
             await lines.aclose()
-            for worker in live.workers:
+            # the one that looks at laps of another one ends last
+            for worker in sorted(live.workers, key=lambda worker: worker.name == "safety_car"):
                 worker.over = outcome not in ("stopped", "failed")
+                if worker.name == "safety_car":
+                    await asyncio.wait([tasks["timing"]])
                 worker.inbox.close()
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks.values())
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching

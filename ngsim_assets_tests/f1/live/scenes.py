@@ -17,7 +17,7 @@ from ngsim_assets.f1.telemetry.buffer import Bounds
 from ngsim_assets.settings import Settings
 from ngsim_assets.storage.schema import Table
 
-SCENARIO = Scenario(laps=3, cars=4, seed=8)
+SCENARIO = Scenario("monaco", laps=4, cars=4, seed=11)  # a safety car for two laps
 SPAN = (600_000, 612_000)
 KEY = SCENARIO.session
 
