@@ -148,6 +148,10 @@ class _Versions:
 _OF_TICK: WeakKeyDictionary[Any, dict[Recipes, _Versions]] = WeakKeyDictionary()
 
 
+_Asked = tuple[dg.AssetKey, frozenset[str]]
+_REFUSED: WeakKeyDictionary[Any, dict[_Asked, set[str]]] = WeakKeyDictionary()
+
+
 class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
     """Not what would come out of the present content, code and parameters, and worth a build.
 
@@ -237,14 +241,20 @@ class BlockingCheckFailed(dg.AutomationCondition[dg.AssetKey]):
         names = _names(context.candidate_subset)
         if not checks or not names:
             return dg.AutomationResult(context, context.get_empty_subset())
-        few = sorted(names) if len(names) <= _FEW else None
-        storage = context.asset_graph_view.instance.event_log_storage
-        refused = {
-            info.partition_key
-            for info in storage.get_asset_check_partition_info(checks, partition_keys=few)
-            if info.latest_execution_status.value == "FAILED" and info.is_current
-        }
-        return dg.AutomationResult(context, _subset(context, names & refused))
+        # what hangs on many assets asks for each of them, and others for the same ones again
+        of_tick = _REFUSED.setdefault(context.asset_graph_view, {})
+        asked = context.key, frozenset(names)
+        if asked not in of_tick:
+            few = sorted(names) if len(names) <= _FEW else None
+            storage = context.asset_graph_view.instance.event_log_storage
+            of_tick[asked] = {
+                info.partition_key
+                for info in storage.get_asset_check_partition_info(checks, partition_keys=few)
+                if info.partition_key is not None
+                and info.latest_execution_status.value == "FAILED"
+                and info.is_current
+            }
+        return dg.AutomationResult(context, _subset(context, names & of_tick[asked]))
 
 
 class RequestedNow(dg.AutomationCondition[dg.AssetKey]):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import dagster as dg
 import polars as pl
+import psycopg
 import pytest
 
 from ngsim_assets.automation import failures
@@ -99,23 +100,6 @@ def test_the_same_files_under_another_name_are_no_work(built: Watched) -> None:
     assert built.versions(MONACO) == before
 
 
-def test_what_is_no_session_is_refused_once_and_holds_up_nothing(built: Watched) -> None:
-    garbage = built.folder / "garbage.txt"
-    garbage.write_bytes(b"\x00\xff this is no recording\n")
-    (built.folder / "noise.zip").write_bytes(bytes(range(256)))
-    built.drop(SPA)
-    told = built.take_in()
-    assert (told["taken in"], told["refused"], told["sessions with new content"]) == (1, 2, 1)
-    rows = told["refused, by name"]
-    assert {row["path"] for row in rows} == {str(garbage), str(built.folder / "noise.zip")}
-    assert all(row["problem"] and row["fix"] for row in rows)
-    assert garbage.exists()
-    assert "2 of them refused" in built.tick().skipped
-    assert built.wanted() == {OTHER: EVERYTHING}
-    assert built.wanted() == {OTHER: EVERYTHING}, "asked for twice, then left alone"
-    assert built.wanted() == {}
-
-
 def test_what_changed_is_rebuilt_and_nothing_else(
     built: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +110,8 @@ def test_what_changed_is_rebuilt_and_nothing_else(
         lines = weather.read_bytes().splitlines(keepends=True)
         place.write_bytes(b"".join(lines[:-3]))
     assert built.take_in()["sessions with new content"] == 1
-    assert built.settle() == [{KEY: EVERYTHING}]
+    assert built.wanted() == {KEY: EVERYTHING}
+    assert built.build(KEY, EVERYTHING).success
     after = built.versions(MONACO)
     changed = {name for name in after if after[name] != before[name]}
     assert changed >= {"f1_messages", "f1_weather", REPORT}
@@ -146,10 +131,24 @@ def test_another_code_version_rebuilds_what_hangs_on_it(
 
 
 def test_a_second_home_that_is_named_later_gets_every_session(
-    built: Watched, monkeypatch: pytest.MonkeyPatch
+    built: Watched, monkeypatch: pytest.MonkeyPatch, postgres_server: str
 ) -> None:
-    monkeypatch.setenv("NGSIM_POSTGRES_DSN", "postgresql://nobody:secret@127.0.0.1:1/none")
-    assert replace(built, cursors=dict(built.cursors)).wanted() == {KEY: {POSTGRES}}
+    monkeypatch.setenv("NGSIM_POSTGRES_DSN", postgres_server)
+    with_home = replace(built, cursors=dict(built.cursors))
+    assert with_home.wanted() == {KEY: {POSTGRES}}
+    agreed = with_home.check(with_home.build(KEY, frozenset({POSTGRES})), "both_homes_agree")
+    assert (agreed.passed, agreed.metadata["tables_that_differ"].value) == (True, 0)
+    told = with_home.materialization(POSTGRES)
+    assert told["home"] == "PostgreSQL"
+    assert told["rows_sent"] == told["dagster/row_count"] > 0
+
+    with psycopg.connect(postgres_server) as connection:
+        connection.execute("UPDATE ngsim.f1_laps SET position = 7 WHERE session = %s", [KEY])
+    again = with_home.build(KEY, frozenset({POSTGRES}))
+    assert again.success, "it warns"
+    differing = with_home.check(again, "both_homes_agree")
+    assert not differing.passed
+    assert "f1_laps" in str(differing.description)
 
 
 def test_a_failure_is_remembered_until_it_is_made_up_for(built: Watched) -> None:
@@ -166,6 +165,21 @@ def test_a_failure_is_remembered_until_it_is_made_up_for(built: Watched) -> None
     assert built.build(KEY, TABLES).success
     built.tick("mended_builds")
     assert failures.standing(built.settings) == []
+
+
+def test_what_is_no_session_is_refused_once_and_holds_up_nothing(built: Watched) -> None:
+    garbage = built.folder / "garbage.txt"
+    garbage.write_bytes(b"\x00\xff this is no recording\n")
+    (built.folder / "noise.zip").write_bytes(bytes(range(256)))
+    built.drop(SPA)
+    told = built.take_in()
+    assert (told["taken in"], told["refused"], told["sessions with new content"]) == (1, 2, 1)
+    rows = told["refused, by name"]
+    assert {row["path"] for row in rows} == {str(garbage), str(built.folder / "noise.zip")}
+    assert all(row["problem"] and row["fix"] for row in rows)
+    assert garbage.exists()
+    assert "2 of them refused" in built.tick().skipped
+    assert built.wanted()[OTHER] == EVERYTHING
 
 
 def test_a_new_instance_learns_what_was_delivered_before(built: Watched) -> None:

@@ -136,6 +136,11 @@ class Watched:
             raise_on_error=False,
         )
 
+    def check(self, result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
+        """What a check found in a run."""
+        (found,) = [c for c in result.get_asset_check_evaluations() if c.check_name == name]
+        return found
+
     def settle(self) -> list[dict[str, frozenset[str]]]:
         """Tick and work until nothing is asked for; what each tick asked for."""
         waves: list[dict[str, frozenset[str]]] = []
