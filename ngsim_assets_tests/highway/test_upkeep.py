@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -15,22 +17,38 @@ from ngsim_assets.highway import model, stages
 from ngsim_assets.highway.reporting import report_folder
 from ngsim_assets.highway.upkeep import damages_in, upkeep
 from ngsim_assets_tests.highway.deliveries import EARLY, LATER
-from ngsim_assets_tests.highway.watched import Watched, metadata
+from ngsim_assets_tests.highway.watched import Watched, metadata, watched
 from ngsim_assets_tests.highway.whole_path import build
 
 pytestmark = pytest.mark.usefixtures("few_pictures")
 
 
+@pytest.fixture(scope="module")
+def stored_once(fresh_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with two recordings in the lake, one of them in three versions, to copy."""
+    data = tmp_path_factory.mktemp("stored") / "data"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("NGSIM_SETTLE", "0")
+        patched.setenv("NGSIM_DATA", str(data))
+        with watched(fresh_home, data) as platform:
+            platform.deliver("later.txt", recording=1)
+            for seed in range(3):
+                platform.deliver("early.txt", seed=seed)
+                platform.take_in()
+                stages.store_raw(platform.platform, EARLY)
+            stages.store_raw(platform.platform, LATER)
+    return data
+
+
 @pytest.fixture
-def stored(platform: Watched) -> Watched:
-    """Two recordings in the lake, one of them in three versions."""
-    platform.deliver("later.txt", recording=1)
-    for seed in range(3):
-        platform.deliver("early.txt", seed=seed)
-        platform.take_in()
-        stages.store_raw(platform.platform, EARLY)
-    stages.store_raw(platform.platform, LATER)
-    return platform
+def stored(stored_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """A platform on a copy of it."""
+    data = tmp_path / "data"
+    monkeypatch.setenv("NGSIM_SETTLE", "0")
+    monkeypatch.setenv("NGSIM_DATA", str(data))
+    shutil.copytree(stored_once, data, ignore=shutil.ignore_patterns("dagster"))
+    with watched(stored_once / "dagster", data) as platform:
+        yield platform
 
 
 def _rows(platform: Watched) -> list[tuple[object, ...]]:
