@@ -51,7 +51,7 @@ class Replay:
     def __init__(self, path: Path, *, speed: float | None = None) -> None:
         if speed is not None and speed <= 0:
             raise CannotReplay(str(path), f"a speed of {speed} is none")
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):  # a pipe that nobody writes to is never read
             raise CannotReplay(str(path), "there is no such file or folder")
         whole = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         self.name = f"replay-{whole}"
@@ -161,7 +161,7 @@ def of_recording(path: Path) -> Iterator[Timed]:
 
 def of_folder(folder: Path) -> Iterator[Timed]:
     """Lines of all topics of a session as its recording would have them, in order of time."""
-    files = sorted(folder.rglob(f"*{SUFFIX}"))
+    files = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
     places = {file.parent for file in files}
     if len(places) != 1:
         what = "holds several sessions" if places else f"has no {SUFFIX} files"

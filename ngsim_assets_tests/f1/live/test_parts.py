@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_lines_that_are_no_messages_are_replayed_too(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("what", ["nothing", "empty", "two", "timeless"])
+@pytest.mark.parametrize("what", ["nothing", "empty", "two", "timeless", "pipes"])
 def test_what_is_no_session_cannot_be_replayed(what: str, tmp_path: Path) -> None:
     if what == "two":
         for name in "ab":
@@ -101,6 +102,11 @@ def test_what_is_no_session_cannot_be_replayed(what: str, tmp_path: Path) -> Non
             (tmp_path / name / "TrackStatus.jsonStream").write_bytes(b"")
     if what == "timeless":
         (tmp_path / "TrackStatus.jsonStream").write_bytes(b'00:00:01.000{"Status":"1"}\r\n')
+    if what == "pipes":  # which nobody writes to: whoever opened one would wait for ever
+        os.mkfifo(tmp_path / "TrackStatus.jsonStream")
+        os.mkfifo(tmp_path / "a.txt")
+        with pytest.raises(CannotReplay):
+            replay(tmp_path / "a.txt")
     with pytest.raises(CannotReplay):
         asyncio.run(some(replay(tmp_path / "x" if what == "nothing" else tmp_path).lines()))
 
