@@ -16,7 +16,7 @@ import polars as pl
 
 from ngsim_assets.automation.assets import RETRY, code_of, column_schema, not_tried_in_vain
 from ngsim_assets.automation.versions import DataVersion, content_of, digest_of, origin_of
-from ngsim_assets.f1 import data_versions, reporting, stages
+from ngsim_assets.f1 import data_versions, measuring, reporting, stages
 from ngsim_assets.f1.automation import GROUP, REBUILD
 from ngsim_assets.f1.data_versions import POSTGRES, SESSION_TABLES
 from ngsim_assets.f1.delivered import sessions_held, version_of
@@ -148,8 +148,9 @@ def f1_session(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Every table of a session out of one reading of what was delivered of it."""
     settings, opened, key = f1.settings(), f1.open(context.run.run_id), _key(context)
-    with _told(context, "f1_session", key) as told, not_tried_in_vain(), alone(opened, key):
+    with _step(context, settings, opened, "f1_session", key) as (told, measured):
         stored = stages.store_session(opened, key)
+        measured.stored(stored)
         told.update(rows=stored.rows, changed=not stored.up_to_date)
         files = stored.commits[F1_MESSAGES.name].provenance.files
         shown: dict[str, dict[str, Any]] = {
@@ -174,9 +175,10 @@ def f1_quality_report(
 ) -> dg.MaterializeResult[Any]:
     """How good the session is, as its feed told it."""
     settings, opened, key = f1.settings(), f1.open(context.run.run_id), _key(context)
-    with _told(context, REPORT, key) as told, not_tried_in_vain(), alone(opened, key):
+    with _step(context, settings, opened, REPORT, key) as (told, measured):
         inputs = data_versions.inputs_now(opened, REPORT, key)
         commit, report = reporting.store_report(opened, key)
+        measured.reported(report)
         told.update(rows={commit.table: commit.rows}, changed=commit.changed)
     page = report_folder(opened.reports, key) / "report.html"
     return written(
@@ -211,7 +213,7 @@ def f1_quality_report(
 def f1_postgres(context: dg.AssetExecutionContext, f1: F1Resource) -> dg.MaterializeResult[Any]:
     """The session's second home."""
     settings, opened, key = f1.settings(), f1.open(context.run.run_id), _key(context)
-    with _told(context, POSTGRES, key) as told, not_tried_in_vain(), alone(opened, key):
+    with _step(context, settings, opened, POSTGRES, key) as (told, measured):
         inputs = data_versions.inputs_now(opened, POSTGRES, key)
         home = second_home(settings)
         if home is None:
@@ -220,6 +222,7 @@ def f1_postgres(context: dg.AssetExecutionContext, f1: F1Resource) -> dg.Materia
         else:
             with home:
                 metadata = _copied(home.copy_session(opened, key))
+                measured.succeeded()
         told.update(rows=metadata["dagster/row_count"])
     recipe = data_versions.recipe_of(settings, POSTGRES, data_versions.CODE_VERSIONS[POSTGRES])
     origin = origin_of(recipe, inputs)
@@ -308,12 +311,22 @@ def _by_reason(platform: F1Platform, key: SessionKey) -> dg.TableMetadataValue:
 
 
 @contextmanager
-def _told(
-    context: dg.AssetExecutionContext, name: str, key: SessionKey
-) -> Generator[dict[str, object]]:
-    """Lines of the log around a step, bound to the run and its session (logs.py)."""
-    with logs.bound(run=context.run.run_id, partition=str(key)), logs.step(name) as told:
-        yield told
+def _step(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    platform: F1Platform,
+    name: str,
+    key: SessionKey,
+) -> Generator[tuple[dict[str, object], measuring.Step]]:
+    """A step of a session: alone with it, told in the log (bound to run and session), measured."""
+    with (
+        logs.bound(run=context.run.run_id, partition=str(key)),
+        logs.step(name) as told,
+        not_tried_in_vain(),
+        alone(platform, key),
+        measuring.step(settings, name) as measured,
+    ):
+        yield told, measured
 
 
 def _key(context: dg.AssetExecutionContext) -> SessionKey:

@@ -213,10 +213,13 @@ async def _by_fastf1(
     settings: Settings, wanted: Any, observers: Sequence[Observer]
 ) -> IngestionResult:
     from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
+    from ngsim_assets.f1 import measuring
     from ngsim_assets.f1.sources.historical import HistoricalIngestor
 
     source = HistoricalIngestor(settings, wanted)
-    (result,) = await AsyncETLPipeline(settings, observers=observers).run([source])
+    with measuring.fetching(settings) as counting:
+        told = [*observers, counting]
+        (result,) = await AsyncETLPipeline(settings, observers=told).run([source])
     return result
 
 

@@ -18,6 +18,7 @@ from ngsim_assets.acquisition.events import Observer
 from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
 from ngsim_assets.acquisition.results import IngestionResult
 from ngsim_assets.errors import NgsimAssetsError
+from ngsim_assets.f1 import measuring
 from ngsim_assets.f1.errors import BadSessionKey, F1Error, FeedUnreadable, NotAFeed, SessionUnknown
 from ngsim_assets.f1.formats import whole
 from ngsim_assets.f1.keys import SessionKey
@@ -128,9 +129,10 @@ async def taking_in(
 ) -> list[Taken]:
     """As `take_in`, where an event loop runs already."""
     looked = await asyncio.to_thread(lambda: list(_looked(paths, session)))
-    pipeline = AsyncETLPipeline(settings, observers=observers)
-    places = [place for _, place in looked if place is not None]
-    results = iter(await pipeline.run([LocalSource(settings, place) for place in places]))
+    sources = [LocalSource(settings, place) for _, place in looked if place is not None]
+    with measuring.fetching(settings) as counting:
+        pipeline = AsyncETLPipeline(settings, observers=[*observers, counting])
+        results = iter(await pipeline.run(sources))
     return [found if place is None else _kept(found, next(results)) for found, place in looked]
 
 

@@ -91,6 +91,7 @@ async def historical_batch(
         build: or only fetch.
     """
     from ngsim_assets.acquisition.pipeline import AsyncETLPipeline
+    from ngsim_assets.f1 import measuring
 
     sources: list[AsyncDataSource] = [
         TimingIngestor(settings, place),
@@ -105,7 +106,8 @@ async def historical_batch(
             sources.append(HistoricalIngestor(settings, wanted, simulated=scenarios))
         except FastF1Missing as error:
             missing[HistoricalIngestor.name] = error.problem
-    fetched = await AsyncETLPipeline(settings, observers=observers).run(sources)
+    with measuring.fetching(settings) as counting:
+        fetched = await AsyncETLPipeline(settings, observers=[*observers, counting]).run(sources)
     keys = sorted({key for result in fetched for key in _sessions(result)})
     done: list[Session] = []
     for number, key in enumerate(keys if build else [], start=1):

@@ -19,6 +19,7 @@ from ngsim_assets.f1.model import F1_LAPS
 from ngsim_assets.f1.platform import identity, report_folder
 from ngsim_assets.f1.recipes import REPORT, TABLE_OF
 from ngsim_assets.f1.resources import SESSION_PARTITIONS
+from ngsim_assets.observability import folding
 from ngsim_assets_tests.f1.dagster.watched import MONACO, SPA, Watched
 
 EVERYTHING = frozenset(BUILT_FROM)
@@ -55,6 +56,23 @@ def test_a_session_that_was_dropped_became_tables_and_a_report(built: Watched) -
     assert {"report", "path", "score_session", "laps"} <= report.keys()
     assert "](data:image/png;base64," in report["report"]
     assert built.materialization(POSTGRES)["home"].startswith("no second home is configured")
+
+
+def test_what_came_in_and_was_judged_is_counted(built: Watched) -> None:
+    counted = {
+        (
+            name,
+            *(dict(labels)[label] for label in ("highway", "source") if label in dict(labels)),
+        ): n
+        for (name, labels), n in folding.totals(built.settings.metrics).items()
+    }
+    messages = built.materialization("f1_messages")["accounted"]
+    assert counted["ngsim_records_total", "formula-1", "f1-files"] == messages["lines"]
+    judged = sum(
+        built.materialization(table).get("accounted", {}).get("read", 0) for table in TABLES
+    )
+    assert counted["ngsim_validated_records_total", "formula-1", "all"] == judged > 0
+    assert counted["ngsim_quality_score", "formula-1"] > 0
 
 
 def test_every_check_ran_for_the_session_and_all_that_block_passed(built: Watched) -> None:
