@@ -44,12 +44,12 @@ A gateway that does not answer is a warning, and is left alone for a minute. `de
 Every combination of labels is a series for ever, so there are few. Recordings are no labels; which
 one it was stands in the log and in Dagster.
 
-- `highway`: a site, such as `us-101`; `formula-1`, of sessions; `{ALL}`, of all together; `{UNKNOWN}`,
-  rows of no recording and files that could not be read.
+- `highway`: a site, such as `us-101`; `formula-1`, of sessions; `{ALL}`, of all together;
+  `{UNKNOWN}`, rows of no recording and files that could not be read.
 - `source`: `ngsim`, downloads; `incoming`, files put into the watched folder; `downloads`, files
   that a download put there; `command line`, files named to a command. Of a recording also
-  `several`. Of sessions the name of an ingestor, such as `f1-timing`, or `f1-files`; `{ALL}` of what
-  steps do.
+  `several`. Of sessions the name of an ingestor, such as `f1-timing`, or `f1-files`; `{ALL}` of
+  what steps do.
 - `stage`: an asset of the graph, such as `validated_points`; `download`, `intake` and `upkeep`. Of
   a score `validated` or `cleaned`, or `session`.
 - `folder`: of the data folder, `landing`, `lake`, `downloads`, `reports` or `rejected`.
