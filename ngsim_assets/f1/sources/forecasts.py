@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from ngsim_assets.f1.circuits import Circuit
-from ngsim_assets.f1.formats import Json, number, text, whole
+from ngsim_assets.f1.formats import Json, number, text
 from ngsim_assets.f1.origin import Origin, Row
 from ngsim_assets.f1.reading.content import Unusable, read_json
 from ngsim_assets.f1.sources.errors import NotAForecast
@@ -38,6 +38,7 @@ _HOURLY: Final = {
     "precipitation_probability": "%",
 }
 _RAIN_HOURS = 3.0
+_LAST_SECOND = 4_102_444_800  # since 1970: the year 2100
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,8 @@ def _of_openweathermap(told: Json, issued: datetime, url: str) -> Iterator[tuple
     if not isinstance(entries, list):
         raise NotAForecast(url, text(at(told, "message")) or "no list in it")
     for row, entry in enumerate(entries, start=1):
-        seconds = whole(at(entry, "dt"))
-        if seconds is None:
+        seconds = number(at(entry, "dt"))
+        if seconds is None or not 0 <= seconds < _LAST_SECOND:
             raise NotAForecast(url, f"entry {row} has no time")
         chance = number(at(entry, "pop"))
         rain = number(at(entry, "rain", "3h")) or 0.0
