@@ -24,7 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in waiting:  # the Makefile runs that module beside all others
         if item.path.name != "test_daemon.py":
             raise pytest.UsageError(f"{item.nodeid} starts a daemon: it belongs in test_daemon.py")
-    items.sort(key=lambda item: item not in waiting)
+    # tests of the whole command last longest: at the end, one worker would be left with them
+    items.sort(key=lambda item: (item not in waiting, item.path.parent != Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

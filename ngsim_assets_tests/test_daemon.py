@@ -98,7 +98,7 @@ class Platform:
         told = rows.select(pl.concat_str("highway_id", "recording", separator="|"), "rows_raw")
         return dict(told.collect().iter_rows())
 
-    def wait(self, what: str, there: Callable[[], object]) -> None:
+    def wait(self, what: str, there: Callable[[], object], every: float = 1.5) -> None:
         """Until `there()` holds; what the daemon said where it takes too long or it ended."""
         end = time.monotonic() + PATIENCE
         while not there():
@@ -107,7 +107,7 @@ class Platform:
                 said = "\n".join(log.read_text(errors="replace")[-8000:] for log in self.logs)
                 why = "the daemon ended" if ended else f"not within {PATIENCE:.0f} s"
                 raise AssertionError(f"{what}: {why}\n{said}")
-            time.sleep(0.25)
+            time.sleep(every)
 
 
 def is_of(table: Table, partition: object, key: PartitionKey) -> bool:
@@ -169,7 +169,7 @@ def test_a_folder_is_kept_up_with_unattended(platform: Platform, tmp_path: Path)
         return raw is not None
 
     platform.start()
-    platform.wait("the first recording begins to be built", working)
+    platform.wait("the first recording begins to be built", working, every=0.25)
     platform.kill()
     assert not platform.reported(EARLY), "killed too late to tell anything"
     with growing.open("ab") as file:
